@@ -1,0 +1,17 @@
+//! Anteroom: a virtual waiting room with a seat-holding, point-paying booking service behind it.
+//!
+//! Imports look down only:
+//!
+//! ```text
+//!  doors    http   jobs   cli                            parse, call one room, answer
+//!  house    app                                          what the doors share: every room, built once
+//!  rooms    booking → seats, ledger   queue   accounts   decide; own their keys or tables
+//!  tools    store   token   limits                       run a script, sign, count
+//!  ground   config  error  ids  clock                    values
+//! ```
+
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod ids;
+pub mod store;

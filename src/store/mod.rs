@@ -1,0 +1,10 @@
+//! The stores: connections, every key's name, and one typed call for each script. Nothing else takes a connection.
+
+pub mod db;
+pub mod keys;
+pub mod redis;
+pub mod script;
+pub mod scripts;
+
+pub use db::Db;
+pub use redis::Redis;
