@@ -15,3 +15,4 @@ pub mod config;
 pub mod error;
 pub mod ids;
 pub mod store;
+pub mod token;

@@ -1,0 +1,234 @@
+//! Tokens: signed receipts of an account (or of a login attempt), its room, epoch and number.
+//!
+//! JWTs (RFC 7519) signed with Ed25519 (RFC 8037). Verifying a signature costs more than all the rest of a poll, so
+//! what was verified once is remembered by the token's whole text until it expires.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use moka::Expiry;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+use crate::error::Fault;
+use crate::ids::{Epoch, Number, RoomName};
+
+#[cfg(test)]
+mod tests;
+
+/// Who signs, and for whom: the claims `iss` and `aud`.
+const SERVICE: &str = "anteroom";
+
+/// Ours have about 400 bytes; longer texts are refused before any work.
+const LONGEST_TOKEN: usize = 2_048;
+
+/// How far ahead of ours the clock of the process that signed may be.
+const LEEWAY_SECONDS: u64 = 5;
+
+/// An Ed25519 private key in PKCS#8 (RFC 8410) is these bytes and then the key's own 32.
+const PKCS8_ED25519: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+
+/// What a token opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Use {
+    /// The place and the visit of an account.
+    Place,
+    /// The position of a login attempt, and nothing else.
+    Attempt,
+}
+
+/// What a token says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// The account, or the attempt.
+    pub sub: String,
+    /// The room whose line this is.
+    pub room: RoomName,
+    /// The epoch in which the number was given.
+    pub epoch: Epoch,
+    /// The number in line; none for who was let in at once.
+    pub number: Option<Number>,
+    /// What the token opens.
+    #[serde(rename = "use")]
+    pub purpose: Use,
+    /// When it was signed, in seconds since the Unix epoch.
+    pub iat: i64,
+    /// From when on it is refused, in seconds since the Unix epoch.
+    pub exp: i64,
+}
+
+#[derive(Serialize)]
+struct Signed<'a> {
+    iss: &'static str,
+    aud: &'static str,
+    #[serde(flatten)]
+    claims: &'a Claims,
+}
+
+/// Why a token opens nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenRefusal {
+    /// Not one of ours.
+    #[error("the token is not valid")]
+    Invalid,
+    /// One of ours, but too old.
+    #[error("the token has expired")]
+    Expired,
+}
+
+/// A verified token: when it ends, and what the caller made of its claims.
+#[derive(Debug)]
+pub struct Opened<S> {
+    /// From when on it is refused, in seconds since the Unix epoch.
+    pub exp: i64,
+    /// What the caller made of the claims.
+    pub value: S,
+}
+
+/// Signs tokens and opens them.
+pub struct Tokens<S> {
+    signing: EncodingKey,
+    header: Header,
+    keys: HashMap<String, Key>,
+    rules: Validation,
+    opened: Cache<Box<str>, Arc<Opened<S>>>,
+}
+
+struct Key {
+    verifying: DecodingKey,
+    /// The only header that tokens of this key have.
+    header: Header,
+    published: Jwk,
+}
+
+impl<S: Send + Sync + 'static> Tokens<S> {
+    /// Tokens signed with a private key (Ed25519, PKCS#8, PEM). Up to `remembered` verified ones are remembered.
+    pub fn new(private_pem: &[u8], remembered: u64) -> Result<Self, Fault> {
+        let signing = EncodingKey::from_ed_pem(private_pem).map_err(|e| bad_key(&e))?;
+        let key = Key::new(Jwk::from_encoding_key(&signing, Algorithm::EdDSA).map_err(|e| bad_key(&e))?)?;
+        let opened = Cache::builder()
+            .max_capacity(remembered)
+            .eviction_policy(EvictionPolicy::lru())
+            .expire_after(UntilExpired)
+            .build();
+        let mut tokens = Self { signing, header: key.header.clone(), keys: HashMap::new(), rules: rules(), opened };
+        tokens.add(key);
+        Ok(tokens)
+    }
+
+    /// Opens tokens of another key too (its public half, PEM): one that will sign, or that signed until now.
+    pub fn accept(&mut self, public_pem: &[u8]) -> Result<(), Fault> {
+        let verifying = DecodingKey::from_ed_pem(public_pem).map_err(|e| bad_key(&e))?;
+        self.add(Key::new(Jwk::from_decoding_key(&verifying, Some(Algorithm::EdDSA)).map_err(|e| bad_key(&e))?)?);
+        Ok(())
+    }
+
+    /// The public keys, as `/.well-known/jwks.json` shows them (RFC 7517).
+    pub fn published(&self) -> JwkSet {
+        JwkSet { keys: self.keys.values().map(|key| key.published.clone()).collect() }
+    }
+
+    /// The signed text of these claims.
+    pub fn sign(&self, claims: &Claims) -> Result<String, Fault> {
+        let signed = Signed { iss: SERVICE, aud: SERVICE, claims };
+        jsonwebtoken::encode(&self.header, &signed, &self.signing)
+            .map_err(|e| Fault::Defect(format!("a token could not be signed: {e}")))
+    }
+
+    /// Opens a token, or says why not. What `make` makes of the claims is remembered as long as the token is valid.
+    pub fn open(&self, text: &str, make: impl FnOnce(Claims) -> S) -> Result<Arc<Opened<S>>, TokenRefusal> {
+        self.open_at(unix_seconds(), text, make)
+    }
+
+    fn open_at(&self, now: i64, text: &str, make: impl FnOnce(Claims) -> S) -> Result<Arc<Opened<S>>, TokenRefusal> {
+        if text.len() > LONGEST_TOKEN {
+            return Err(TokenRefusal::Invalid);
+        }
+        if let Some(opened) = self.opened.get(text) {
+            return if opened.exp > now { Ok(opened) } else { Err(TokenRefusal::Expired) };
+        }
+        let claims = self.verify(now, text)?;
+        if claims.exp <= now {
+            return Err(TokenRefusal::Expired);
+        }
+        let opened = Arc::new(Opened { exp: claims.exp, value: make(claims) });
+        self.opened.insert(text.into(), Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    fn verify(&self, now: i64, text: &str) -> Result<Claims, TokenRefusal> {
+        let header = jsonwebtoken::decode_header(text).map_err(|_| TokenRefusal::Invalid)?;
+        let key = header.kid.as_deref().and_then(|kid| self.keys.get(kid)).ok_or(TokenRefusal::Invalid)?;
+        if header != key.header {
+            return Err(TokenRefusal::Invalid);
+        }
+        let claims = jsonwebtoken::decode::<Claims>(text, &key.verifying, &self.rules)
+            .map_err(|_| TokenRefusal::Invalid)?
+            .claims;
+        if claims.iat > now.saturating_add_unsigned(LEEWAY_SECONDS) {
+            return Err(TokenRefusal::Invalid);
+        }
+        Ok(claims)
+    }
+
+    fn add(&mut self, key: Key) {
+        if let Some(kid) = key.header.kid.clone() {
+            self.keys.insert(kid, key);
+        }
+    }
+}
+
+impl Key {
+    fn new(mut published: Jwk) -> Result<Self, Fault> {
+        let verifying = DecodingKey::from_jwk(&published).map_err(|e| bad_key(&e))?;
+        let kid = published.thumbprint(ThumbprintHash::SHA256).map_err(|e| bad_key(&e))?;
+        published.common.key_id = Some(kid.clone());
+        published.common.public_key_use = Some(PublicKeyUse::Signature);
+        let header = Header { kid: Some(kid), ..Header::new(Algorithm::EdDSA) };
+        Ok(Self { verifying, header, published })
+    }
+}
+
+/// Every claim is required, whoever it is for and from is checked, and of times only `nbf`, which ours do not have:
+/// the end is checked by our own clock, also for remembered tokens.
+fn rules() -> Validation {
+    let mut rules = Validation::new(Algorithm::EdDSA);
+    rules.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    rules.set_issuer(&[SERVICE]);
+    rules.set_audience(&[SERVICE]);
+    rules.leeway = LEEWAY_SECONDS;
+    rules.validate_nbf = true;
+    rules.validate_exp = false;
+    rules
+}
+
+/// A new private key in the form that [`Tokens::new`] takes.
+pub fn new_private_pem() -> String {
+    let key = [PKCS8_ED25519.as_slice(), &rand::random::<[u8; 32]>()].concat();
+    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(key))
+}
+
+/// Lets a remembered token go when it expires.
+struct UntilExpired;
+
+impl<S> Expiry<Box<str>, Arc<Opened<S>>> for UntilExpired {
+    fn expire_after_create(&self, _: &Box<str>, opened: &Arc<Opened<S>>, _: Instant) -> Option<Duration> {
+        Some(Duration::from_secs(u64::try_from(opened.exp.saturating_sub(unix_seconds())).unwrap_or(0)))
+    }
+}
+
+fn unix_seconds() -> i64 {
+    clock::unix_ms().div_euclid(1_000)
+}
+
+fn bad_key(error: &jsonwebtoken::errors::Error) -> Fault {
+    Fault::Defect(format!("the key for tokens is not an Ed25519 key in PKCS#8 PEM: {error}"))
+}
