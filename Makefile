@@ -1,0 +1,43 @@
+# The commands of the house. `make help` lists them; each is a line or two that can also be typed by hand.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check bench load
+
+# For `make run`: what follows `anteroom dev`, as in `make run ARGS="--fresh --port 9000"`.
+ARGS ?=
+# For `make load`: which test of k6/, as in `make load TEST=contention`.
+TEST ?= smoke
+
+# Programs that scripts/setup put beside the source come after those of the machine.
+export PATH := $(PATH):$(CURDIR)/.tools/bin
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install what is missing: redis-server, PostgreSQL, k6, wrk
+	@scripts/setup
+
+# A release build takes twice as long as a debug one, once; what a newcomer then measures is the real thing.
+run: ## run the service with stores of its own and demo data, until Ctrl-C
+	@scripts/setup stores
+	cargo run --release -- dev $(ARGS)
+
+test: ## every test, on real Redis and PostgreSQL
+	@scripts/setup stores
+	cargo test
+
+check: ## format, lints, the rules of the house, documentation, licences
+	@scripts/setup check
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
+	cargo test --test it -- tidy
+	cargo deny --locked check licenses bans sources
+
+bench: ## measure the choices that were made by measuring
+	@scripts/setup stores
+	cargo bench --bench ratios
+
+load: ## a load test against a service of its own, or against BASE_URL: TEST=smoke, contention, spike, ...
+	@scripts/setup stores load
+	k6/run $(TEST)
