@@ -1,0 +1,75 @@
+#!lua
+-- Admits the next in line within every limit, sets those aside who are absent at their turn, and counts.
+--
+-- KEYS[1] hash: the room's settings and counters
+-- KEYS[2] zset: waiting, userId → number
+-- KEYS[3] zset: present, userId → until when it counts as present, ms
+-- KEYS[4] zset: aside, userId → number
+-- KEYS[5] zset: grace, userId or attempt → when its kept place is given up, ms
+-- KEYS[6] zset: recalled, userId → number: missed one visit, back again, first to be admitted
+-- KEYS[7] hash: visits, userId → number and how far the visit is
+-- KEYS[8] zset: active, userId → end of visit, ms
+-- KEYS[9] zset: idle, userId → when the visit ends if nothing more is heard, ms
+-- KEYS[10] zset: pending, login attempt → number
+-- ARGV[1] incarnation
+-- ARGV[2] how many to admit at most
+--
+-- Answers: 'lost'; 'held' (not open, or recovering); 'admitted'. The last two with: admitted now, set aside now,
+-- active, waiting, aside, pending, recalled, the room's hash.
+-- Cost: O(log n) for each admitted or set aside; looks at no more than 1,000 a call.
+
+local room, waiting, present, aside, grace, recalled = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local visits, active, idle, pending = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local LOOK_AT_MOST, CHUNK = 1000, 100
+
+local told = redis.call('HMGET', room, 'incarnation', 'state', 'capacity', 'admitPerSecond', 'bucket', 'bucketAt',
+  'admitFrom', 'claimMs', 'visitMs', 'graceMs')
+if told[1] ~= ARGV[1] then
+  return {'lost'}
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local open = (told[2] == 'open' or told[2] == 'draining') and now >= tonumber(told[7])
+local admitted, passed, looked = 0, 0, 0
+
+local function take(line, most)
+  local chosen = redis.call('ZRANGE', line, 0, math.min(CHUNK, most) - 1, 'WITHSCORES')
+  for i = 1, #chosen, 2 do
+    local user, number = chosen[i], chosen[i + 1]
+    local here = tonumber(redis.call('ZSCORE', present, user) or 0) >= now
+    local again = line == recalled
+    if here then
+      redis.call('HSET', visits, user, number .. (again and ' again' or ' offered'))
+      redis.call('ZADD', idle, now + tonumber(told[8]), user)
+      redis.call('ZADD', active, now + tonumber(told[9]), user)
+      admitted = admitted + 1
+    else
+      redis.call('ZADD', grace, now + tonumber(told[10]), user)
+      if again then
+        redis.call('HSET', visits, user, number .. ' missed')
+      else
+        redis.call('ZADD', aside, number, user)
+      end
+      passed = passed + 1
+    end
+    redis.call('ZREM', present, user)
+    redis.call('ZREM', line, user)
+  end
+  looked = looked + #chosen / 2
+  return #chosen > 0
+end
+
+if open then
+  local rate = tonumber(told[4])
+  local bucket = math.min(math.max(rate, 1), tonumber(told[5]) + math.max(0, now - tonumber(told[6])) * rate / 1000)
+  local free = tonumber(told[3]) - redis.call('ZCARD', active)
+  local most = math.floor(math.min(free, bucket, tonumber(ARGV[2])))
+  for _, line in ipairs({recalled, waiting}) do
+    while admitted < most and looked < LOOK_AT_MOST and take(line, most - admitted) do end
+  end
+  redis.call('HSET', room, 'bucket', string.format('%.6f', bucket - admitted), 'bucketAt', string.format('%.0f', now))
+  redis.call('HINCRBY', room, 'admitted', admitted)
+  redis.call('HINCRBY', room, 'passedOver', passed)
+end
+return {open and 'admitted' or 'held', admitted, passed, redis.call('ZCARD', active), redis.call('ZCARD', waiting),
+  redis.call('ZCARD', aside), redis.call('ZCARD', pending), redis.call('ZCARD', recalled), redis.call('HGETALL', room)}

@@ -1,0 +1,75 @@
+#!lua flags=allow-oom
+-- Ends visits past their time, recalls the offer of those never claimed, and gives up places kept too long.
+--
+-- KEYS[1] hash: the room's settings and counters
+-- KEYS[2] zset: present, userId → until when it counts as present, ms
+-- KEYS[3] zset: aside, userId → number
+-- KEYS[4] zset: grace, userId or attempt → when its kept place is given up, ms
+-- KEYS[5] hash: visits, userId → number and how far the visit is
+-- KEYS[6] zset: active, userId → end of visit, ms
+-- KEYS[7] zset: idle, userId → when the visit ends if nothing more is heard, ms
+-- KEYS[8] zset: pending, login attempt → number
+-- KEYS[9] zset: left, userId → when it left, ms
+-- KEYS[10] zset: returned, userId → when it came back with a number of an earlier epoch, ms
+-- KEYS[11] zset: paid, userId → when it last paid, ms
+-- ARGV[1] incarnation
+-- ARGV[2] how many of each kind to end at most
+-- ARGV[3] how long a token lives: what was noted longer ago matters to none, ms
+--
+-- Answers: 'lost'; 'ended' visits over, visits idle, visits never claimed, kept places given up.
+-- Cost: O(log n) for each that ends, at most seven times ARGV[2].
+
+local room, present, aside, grace, visits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local active, idle, pending = KEYS[6], KEYS[7], KEYS[8]
+local most = ARGV[2]
+
+local told = redis.call('HMGET', room, 'incarnation', 'graceMs')
+if told[1] ~= ARGV[1] then
+  return {'lost'}
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function due(line, before)
+  return redis.call('ZRANGEBYSCORE', line, '-inf', before, 'LIMIT', 0, most)
+end
+local function end_visit(user)
+  redis.call('HINCRBY', room, 'ended', 1)
+  redis.call('HDEL', visits, user)
+  redis.call('ZREM', idle, user)
+  redis.call('ZREM', active, user)
+end
+
+local over = due(active, now)
+for _, user in ipairs(over) do
+  end_visit(user)
+end
+local idled, unclaimed = 0, 0
+for _, user in ipairs(due(idle, now)) do
+  local number, phase = string.match(redis.call('HGET', visits, user) or '', '^(%S+) (%S+)')
+  if phase == 'offered' then
+    -- The first time it goes aside with its number; the second time it is out.
+    redis.call('ZADD', grace, now + tonumber(told[2]), user)
+    redis.call('HSET', visits, user, number .. ' missed')
+    redis.call('ZREM', idle, user)
+    redis.call('ZREM', active, user)
+    unclaimed = unclaimed + 1
+  else
+    end_visit(user)
+    idled = idled + 1
+  end
+end
+local given_up = due(grace, now)
+for _, who in ipairs(given_up) do
+  redis.call('HINCRBY', room, 'ended', 1)
+  redis.call('HDEL', visits, who)
+  for _, line in ipairs({aside, pending, present, grace}) do
+    redis.call('ZREM', line, who)
+  end
+end
+for i = 9, 11 do
+  for _, user in ipairs(due(KEYS[i], now - tonumber(ARGV[3]))) do
+    redis.call('ZREM', KEYS[i], user)
+  end
+end
+return {'ended', #over, idled, unclaimed, #given_up}

@@ -1,0 +1,40 @@
+#!lua
+-- Takes a number for a login whose password is not yet checked.
+--
+-- KEYS[1] hash: the room's settings and counters
+-- KEYS[2] zset: pending, login attempt → number
+-- KEYS[3] zset: waiting, userId → number
+-- KEYS[4] zset: aside, userId → number
+-- KEYS[5] zset: grace, userId or attempt → when its kept place is given up, ms
+-- KEYS[6] string: what became of the attempt: '?' while it is being checked
+-- ARGV[1] incarnation
+-- ARGV[2] attempt
+-- ARGV[3] how long the attempt is remembered, ms
+--
+-- Answers: 'lost'; 'closed'; 'full'; 'pending' number, position, in line in all.
+-- Cost: O(log n) in the line.
+
+local room, pending, waiting, aside, grace, fate = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local attempt, life_ms = ARGV[2], tonumber(ARGV[3])
+
+local told = redis.call('HMGET', room, 'incarnation', 'state', 'queueLimit', 'epoch')
+if told[1] ~= ARGV[1] then
+  return {'lost'}
+end
+if told[2] == 'closed' or told[2] == 'draining' then
+  return {'closed'}
+end
+local in_line = redis.call('ZCARD', waiting) + redis.call('ZCARD', pending)
+if in_line >= tonumber(told[3]) then
+  return {'full'}
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local number = tonumber(told[4]) * 4294967296 + redis.call('HINCRBY', room, 'lastNumber', 1)
+redis.call('HINCRBY', room, 'joined', 1)
+redis.call('SET', fate, '?', 'PX', life_ms)
+redis.call('ZADD', grace, now + life_ms, attempt)
+redis.call('ZADD', pending, number, attempt)
+local beside = redis.call('ZCARD', aside)
+return {'pending', string.format('%.0f', number), in_line + beside + 1, in_line + beside + 1}

@@ -1,0 +1,57 @@
+#!lua
+-- The password was right: the attempt's number becomes the account's, unless the account has an earlier one.
+--
+-- KEYS[1] hash: the room's settings and counters
+-- KEYS[2] zset: pending, login attempt → number
+-- KEYS[3] string: what became of the attempt: the userId from now on
+-- KEYS[4] zset: waiting, userId → number
+-- KEYS[5] zset: present, userId → until when it counts as present, ms
+-- KEYS[6] zset: aside, userId → number
+-- KEYS[7] zset: grace, userId or attempt → when its kept place is given up, ms
+-- KEYS[8] hash: visits, userId → number and how far the visit is
+-- KEYS[9] zset: left, userId → when it left, ms
+-- ARGV[1] incarnation
+-- ARGV[2] attempt
+-- ARGV[3] userId
+-- ARGV[4] how long the answer is remembered, ms
+--
+-- Answers: 'lost'; 'unknown' (given up, or told before); 'merged' (the account had an earlier place);
+-- 'verified' number.
+-- Cost: O(log n) in the line.
+
+local room, pending, fate, waiting, present = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local aside, grace, visits, left = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+local attempt, user = ARGV[2], ARGV[3]
+local HERE_MS = 23000
+
+if redis.call('HGET', room, 'incarnation') ~= ARGV[1] then
+  return {'lost'}
+end
+local number = redis.call('ZSCORE', pending, attempt)
+if not number then
+  return {'unknown'}
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+redis.call('SET', fate, user, 'PX', tonumber(ARGV[4]))
+local own = redis.call('ZSCORE', waiting, user) or redis.call('ZSCORE', aside, user)
+local earlier = redis.call('HEXISTS', visits, user) == 1 or (own and tonumber(own) <= tonumber(number))
+if not earlier then
+  redis.call('ZADD', present, now + HERE_MS, user)
+  redis.call('ZADD', waiting, number, user)
+  redis.call('ZREM', aside, user)
+  redis.call('ZREM', left, user)
+end
+if earlier or own then
+  redis.call('HINCRBY', room, 'ended', 1)
+end
+redis.call('ZREM', grace, attempt)
+if own and not earlier then
+  redis.call('ZREM', grace, user)
+end
+redis.call('ZREM', pending, attempt)
+if earlier then
+  return {'merged'}
+end
+return {'verified', number}

@@ -1,0 +1,63 @@
+//! The scripts of answers kept under an Idempotency-Key.
+
+use super::{Reply, script};
+use crate::error::Fault;
+use crate::store::script::Call;
+use crate::store::{Redis, keys};
+
+script!(BEGIN_ANSWER, "booking/begin_answer");
+script!(FINISH_ANSWER, "booking/finish_answer");
+
+/// An Idempotency-Key in use: whose and for what, and the body it came with.
+#[derive(Debug, Clone)]
+pub(crate) struct Keyed {
+    /// The caller: an account, or an address.
+    pub(crate) caller: String,
+    /// The digest of route and key, in hex.
+    pub(crate) digest: String,
+    /// SHA-256 of the request's body, in hex.
+    pub(crate) body: String,
+}
+
+/// What is known under a key.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Earlier {
+    New,
+    Reused,
+    InFlight,
+    Answered { status: u16, answer: String },
+}
+
+pub(crate) async fn begin_answer(redis: &Redis, keyed: &Keyed, void_after_ms: i64) -> Result<Earlier, Fault> {
+    let key = keys::answer(&keyed.caller, &keyed.digest);
+    let reply: Reply = redis.call(Call::new(&BEGIN_ANSWER, &[&key]).arg(&keyed.body).arg(void_after_ms)).await?;
+    match reply.word()? {
+        "new" => Ok(Earlier::New),
+        "reused" => Ok(Earlier::Reused),
+        "in-flight" => Ok(Earlier::InFlight),
+        "answered" => {
+            let status = u16::try_from(reply.number(1)?).map_err(|_| reply.unexpected())?;
+            Ok(Earlier::Answered { status, answer: reply.text(2)?.to_owned() })
+        }
+        _ => Err(reply.unexpected()),
+    }
+}
+
+/// An answer to keep: its status and body, and for how long.
+pub(crate) struct Answer<'a> {
+    pub(crate) status: u16,
+    pub(crate) body: &'a str,
+    pub(crate) keep_ms: i64,
+}
+
+/// Keeps an answer, or with `None` gives the claim on the key up.
+pub(crate) async fn finish_answer(redis: &Redis, keyed: &Keyed, answer: Option<Answer<'_>>) -> Result<(), Fault> {
+    let key = keys::answer(&keyed.caller, &keyed.digest);
+    let answer = answer.unwrap_or(Answer { status: 0, body: "", keep_ms: 0 });
+    let call = Call::new(&FINISH_ANSWER, &[&key]).arg(&keyed.body).arg(answer.status).arg(answer.body);
+    let reply: Reply = redis.call(call.arg(answer.keep_ms)).await?;
+    match reply.word()? {
+        "given-up" | "kept" => Ok(()),
+        _ => Err(reply.unexpected()),
+    }
+}

@@ -1,0 +1,142 @@
+//! The scheduler's scripts: end visits, admit the next, set a room up.
+
+use super::super::{Reply, script};
+use super::Line;
+use crate::error::Fault;
+use crate::ids::UserId;
+use crate::store::script::{Call, incarnation};
+
+script!(KEEP_VISITS, "queue/keep_visits");
+script!(END_VISITS, "queue/end_visits");
+script!(ADMIT, "queue/admit");
+script!(SETUP_ROOM, "queue/setup_room");
+script!(CONFIGURE_ROOM, "queue/configure_room");
+
+pub(crate) async fn keep_visits(line: Line<'_>, until: &[(UserId, i64)]) -> Result<(), Fault> {
+    let k = line.keys;
+    let call = Call::new(&KEEP_VISITS, &[&k.room, &k.active, &k.idle]);
+    let reply: Reply = line
+        .redis
+        .call_in(line.epoch.0, call, |c| {
+            until.iter().fold(c, |call, (user, until_ms)| call.arg(user.as_str()).arg(*until_ms))
+        })
+        .await?;
+    if reply.word()? == "kept" { Ok(()) } else { Err(reply.unexpected()) }
+}
+
+/// What a sweep of a room ended.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ended {
+    pub(crate) over: u64,
+    pub(crate) idle: u64,
+    pub(crate) unclaimed: u64,
+    pub(crate) given_up: u64,
+}
+
+pub(crate) async fn end_visits(line: Line<'_>, most: u32, token_ms: i64) -> Result<Ended, Fault> {
+    let k = line.keys;
+    let call = Call::new(
+        &END_VISITS,
+        &[
+            &k.room,
+            &k.present,
+            &k.aside,
+            &k.grace,
+            &k.visits,
+            &k.active,
+            &k.idle,
+            &k.pending,
+            &k.left,
+            &k.returned,
+            &k.paid,
+        ],
+    );
+    let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(most).arg(token_ms)).await?;
+    match reply.word()? {
+        "ended" => Ok(Ended {
+            over: reply.count(1)?,
+            idle: reply.count(2)?,
+            unclaimed: reply.count(3)?,
+            given_up: reply.count(4)?,
+        }),
+        _ => Err(reply.unexpected()),
+    }
+}
+
+/// What a run of the scheduler did, and the room as it stood then.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) admitted: u64,
+    pub(crate) set_aside: u64,
+    pub(crate) active: u64,
+    pub(crate) waiting: u64,
+    pub(crate) aside: u64,
+    pub(crate) pending: u64,
+    pub(crate) recalled: u64,
+    /// The room's hash: settings and counters.
+    pub(crate) room: Vec<(String, String)>,
+}
+
+pub(crate) async fn admit(line: Line<'_>, most: u32) -> Result<Run, Fault> {
+    let k = line.keys;
+    let call = Call::new(
+        &ADMIT,
+        &[&k.room, &k.waiting, &k.present, &k.aside, &k.grace, &k.recalled, &k.visits, &k.active, &k.idle, &k.pending],
+    );
+    let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(most)).await?;
+    match reply.word()? {
+        "held" | "admitted" => Ok(Run {
+            admitted: reply.count(1)?,
+            set_aside: reply.count(2)?,
+            active: reply.count(3)?,
+            waiting: reply.count(4)?,
+            aside: reply.count(5)?,
+            pending: reply.count(6)?,
+            recalled: reply.count(7)?,
+            room: reply.pairs(8)?,
+        }),
+        _ => Err(reply.unexpected()),
+    }
+}
+
+/// For how long a room that was set up anew recovers, ms.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Recovery {
+    pub(crate) positions_unknown_ms: i64,
+    pub(crate) nobody_admitted_ms: i64,
+}
+
+/// Answers whether this call set the room up; it did not where the room is at this epoch or a later one.
+pub(crate) async fn setup_room(line: Line<'_>, recovery: Recovery, settings: &[(&str, String)]) -> Result<bool, Fault> {
+    let k = line.keys;
+    let run = line.redis.run().await?;
+    let call = Call::new(&SETUP_ROOM, &[&k.room, &k.waiting, &k.aside, &k.pending, &k.visits, &k.returned])
+        .arg(incarnation(line.epoch.0, &run))
+        .arg(line.epoch.0)
+        .arg(recovery.positions_unknown_ms)
+        .arg(recovery.nobody_admitted_ms);
+    let call = settings.iter().fold(call, |call, (name, value)| call.arg(*name).arg(value));
+    let reply: Reply = line.redis.call(call).await?;
+    match reply.word()? {
+        "older" => Ok(false),
+        "ready" => Ok(true),
+        _ => Err(reply.unexpected()),
+    }
+}
+
+/// Answers whether the settings were new to the room.
+pub(crate) async fn configure_room(line: Line<'_>, version: i64, settings: &[(&str, String)]) -> Result<bool, Fault> {
+    let k = line.keys;
+    let call = Call::new(&CONFIGURE_ROOM, &[&k.room]);
+    let reply: Reply = line
+        .redis
+        .call_in(line.epoch.0, call, |c| {
+            settings.iter().fold(c.arg(version), |call, (name, value)| call.arg(*name).arg(value))
+        })
+        .await?;
+    match reply.word()? {
+        "newer" => Ok(false),
+        "configured" => Ok(true),
+        _ => Err(reply.unexpected()),
+    }
+}

@@ -1,0 +1,102 @@
+//! The scripts of login attempts, which stand in line before their password is checked.
+
+use super::super::{Reply, script};
+use super::Line;
+use crate::error::Fault;
+use crate::ids::{Number, UserId};
+use crate::store::script::Call;
+
+script!(JOIN_ATTEMPT, "queue/join_attempt");
+script!(VERIFY_ATTEMPT, "queue/verify_attempt");
+script!(REFUSE_ATTEMPT, "queue/refuse_attempt");
+script!(ATTEMPT_PLACE, "queue/attempt_place");
+
+/// What taking a number for an attempt gave.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum JoinedAttempt {
+    Closed,
+    Full,
+    Pending { number: Number, position: u64, in_line: u64 },
+}
+
+pub(crate) async fn join_attempt(line: Line<'_>, attempt: &str, life_ms: i64) -> Result<JoinedAttempt, Fault> {
+    let (k, fate) = (line.keys, line.keys.attempt(attempt));
+    let call = Call::new(&JOIN_ATTEMPT, &[&k.room, &k.pending, &k.waiting, &k.aside, &k.grace, &fate]);
+    let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(attempt).arg(life_ms)).await?;
+    match reply.word()? {
+        "closed" => Ok(JoinedAttempt::Closed),
+        "full" => Ok(JoinedAttempt::Full),
+        "pending" => Ok(JoinedAttempt::Pending {
+            number: Number(reply.number(1)?),
+            position: reply.count(2)?,
+            in_line: reply.count(3)?,
+        }),
+        _ => Err(reply.unexpected()),
+    }
+}
+
+/// What a right password changed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verified {
+    Unknown,
+    Merged,
+    Verified { number: Number },
+}
+
+pub(crate) async fn verify_attempt(
+    line: Line<'_>,
+    attempt: &str,
+    user: &UserId,
+    life_ms: i64,
+) -> Result<Verified, Fault> {
+    let (k, fate) = (line.keys, line.keys.attempt(attempt));
+    let call = Call::new(
+        &VERIFY_ATTEMPT,
+        &[&k.room, &k.pending, &fate, &k.waiting, &k.present, &k.aside, &k.grace, &k.visits, &k.left],
+    );
+    let reply: Reply =
+        line.redis.call_in(line.epoch.0, call, |c| c.arg(attempt).arg(user.as_str()).arg(life_ms)).await?;
+    match reply.word()? {
+        "unknown" => Ok(Verified::Unknown),
+        "merged" => Ok(Verified::Merged),
+        "verified" => Ok(Verified::Verified { number: Number(reply.number(1)?) }),
+        _ => Err(reply.unexpected()),
+    }
+}
+
+/// Answers whether the attempt was still waiting for its check.
+pub(crate) async fn refuse_attempt(line: Line<'_>, attempt: &str, life_ms: i64) -> Result<bool, Fault> {
+    let (k, fate) = (line.keys, line.keys.attempt(attempt));
+    let call = Call::new(&REFUSE_ATTEMPT, &[&k.room, &k.pending, &fate, &k.grace]);
+    let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(attempt).arg(life_ms)).await?;
+    match reply.word()? {
+        "unknown" => Ok(false),
+        "refused" => Ok(true),
+        _ => Err(reply.unexpected()),
+    }
+}
+
+/// Where an attempt stands, or what became of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum AttemptStanding {
+    Pending { position: u64, in_line: u64 },
+    Gone,
+    Refused,
+    Verified { user: UserId },
+}
+
+pub(crate) async fn attempt_place(line: Line<'_>, attempt: &str) -> Result<AttemptStanding, Fault> {
+    let (k, fate) = (line.keys, line.keys.attempt(attempt));
+    let call = Call::new(&ATTEMPT_PLACE, &[&k.room, &k.pending, &k.waiting, &k.aside, &fate]);
+    let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(attempt)).await?;
+    match reply.word()? {
+        "pending" => Ok(AttemptStanding::Pending { position: reply.count(1)?, in_line: reply.count(2)? }),
+        "gone" => Ok(AttemptStanding::Gone),
+        "refused" => Ok(AttemptStanding::Refused),
+        "verified" => {
+            let user = UserId::parse(reply.text(1)?).map_err(|_| reply.unexpected())?;
+            Ok(AttemptStanding::Verified { user })
+        }
+        _ => Err(reply.unexpected()),
+    }
+}

@@ -1,0 +1,267 @@
+//! The seats' scripts: one function each.
+
+use super::{Reply, script};
+use crate::error::Fault;
+use crate::ids::{Epoch, Points, ReservationId, SeatId, UserId};
+use crate::store::Redis;
+use crate::store::keys::ScheduleKeys;
+use crate::store::script::{Call, incarnation};
+
+script!(HOLD, "seats/hold");
+script!(RELEASE, "seats/release");
+script!(BEGIN_PAYMENT, "seats/begin_payment");
+script!(ABORT_PAYMENT, "seats/abort_payment");
+script!(SETTLE, "seats/settle");
+script!(AVAILABILITY, "seats/availability");
+script!(SETUP_SCHEDULE, "seats/setup_schedule");
+script!(RESTORE_SOLD, "seats/restore_sold");
+script!(STALE_PAYMENTS, "seats/stale_payments");
+
+/// A schedule's seats as a caller knows them: their keys, and the epoch it believes in.
+#[derive(Clone, Copy)]
+pub(crate) struct Hall<'a> {
+    pub(crate) redis: &'a Redis,
+    pub(crate) keys: &'a ScheduleKeys,
+    pub(crate) epoch: Epoch,
+}
+
+/// One reservation, by whom and of what.
+#[derive(Clone, Copy)]
+pub(crate) struct Claim<'a> {
+    pub(crate) user: &'a UserId,
+    pub(crate) reservation: &'a ReservationId,
+    pub(crate) seats: &'a [SeatId],
+    pub(crate) amount: Points,
+}
+
+/// How a hold is limited.
+#[derive(Clone, Copy)]
+pub(crate) struct HoldLimits<'a> {
+    pub(crate) hold_ms: i64,
+    pub(crate) keep_ms: i64,
+    pub(crate) seats_per_user: usize,
+    /// The digest of the request's Idempotency-Key.
+    pub(crate) key_digest: Option<&'a str>,
+}
+
+/// What asking for seats gave.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    Repeated { reservation: ReservationId },
+    Yours { reservation: ReservationId },
+    Taken { seats: Vec<(SeatId, Option<ReservationId>)> },
+    Limit { has: u64 },
+    Held { expires_ms: i64 },
+}
+
+pub(crate) async fn hold(hall: Hall<'_>, claim: Claim<'_>, limits: HoldLimits<'_>) -> Result<Held, Fault> {
+    let k = hall.keys;
+    let (own, made) = (k.user(claim.user), k.reservations(claim.user));
+    let (reservation, key) = (k.reservation(claim.reservation), k.key(claim.user, limits.key_digest.unwrap_or("-")));
+    let holds: Vec<String> = claim.seats.iter().map(|seat| k.hold(seat)).collect();
+    let named: [&str; 7] = [&k.meta, &k.held, &k.sold, &own, &made, &reservation, &key];
+    let keys: Vec<&str> = named.into_iter().chain(holds.iter().map(String::as_str)).collect();
+    let call = Call::new(&HOLD, &keys);
+    let reply: Reply = hall
+        .redis
+        .call_in(hall.epoch.0, call, |c| {
+            let c = c.arg(claim.user.as_str()).arg(claim.reservation.as_str()).arg(limits.hold_ms);
+            let c = c.arg(limits.seats_per_user).arg(claim.amount.0).arg(limits.keep_ms);
+            seat_args(c.arg(i32::from(limits.key_digest.is_some())), claim.seats)
+        })
+        .await?;
+    match reply.word()? {
+        "repeated" => Ok(Held::Repeated { reservation: reservation_at(&reply, 1)? }),
+        "yours" => Ok(Held::Yours { reservation: reservation_at(&reply, 1)? }),
+        "taken" => Ok(Held::Taken { seats: taken(&reply)? }),
+        "limit" => Ok(Held::Limit { has: reply.count(1)? }),
+        "held" => Ok(Held::Held { expires_ms: reply.number(1)? }),
+        _ => Err(reply.unexpected()),
+    }
+}
+
+/// What asking to cancel gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Released {
+    Unknown,
+    Paying,
+    Confirmed,
+    Cancelled,
+}
+
+pub(crate) async fn release(hall: Hall<'_>, claim: Claim<'_>) -> Result<Released, Fault> {
+    let k = hall.keys;
+    let (own, reservation) = (k.user(claim.user), k.reservation(claim.reservation));
+    let holds: Vec<String> = claim.seats.iter().map(|seat| k.hold(seat)).collect();
+    let named: [&str; 4] = [&k.meta, &k.held, &own, &reservation];
+    let keys: Vec<&str> = named.into_iter().chain(holds.iter().map(String::as_str)).collect();
+    let call = Call::new(&RELEASE, &keys);
+    let reply: Reply = hall
+        .redis
+        .call_in(hall.epoch.0, call, |c| {
+            seat_args(c.arg(claim.user.as_str()).arg(claim.reservation.as_str()), claim.seats)
+        })
+        .await?;
+    match reply.word()? {
+        "unknown" => Ok(Released::Unknown),
+        "paying" => Ok(Released::Paying),
+        "confirmed" => Ok(Released::Confirmed),
+        "cancelled" => Ok(Released::Cancelled),
+        _ => Err(reply.unexpected()),
+    }
+}
+
+/// What asking to begin a payment gave.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Begun {
+    Unknown,
+    Confirmed,
+    Over,
+    OtherAmount { amount: Points },
+    Begun { attempt: String },
+    Expired,
+}
+
+pub(crate) async fn begin_payment(
+    hall: Hall<'_>,
+    claim: Claim<'_>,
+    attempt: &str,
+    payment_ms: i64,
+) -> Result<Begun, Fault> {
+    let k = hall.keys;
+    let (own, reservation) = (k.user(claim.user), k.reservation(claim.reservation));
+    let holds: Vec<String> = claim.seats.iter().map(|seat| k.hold(seat)).collect();
+    let named: [&str; 5] = [&k.meta, &k.held, &own, &reservation, &k.paying];
+    let keys: Vec<&str> = named.into_iter().chain(holds.iter().map(String::as_str)).collect();
+    let call = Call::new(&BEGIN_PAYMENT, &keys);
+    let reply: Reply = hall
+        .redis
+        .call_in(hall.epoch.0, call, |c| {
+            let c = c.arg(claim.user.as_str()).arg(claim.reservation.as_str()).arg(attempt);
+            seat_args(c.arg(claim.amount.0).arg(payment_ms), claim.seats)
+        })
+        .await?;
+    match reply.word()? {
+        "unknown" => Ok(Begun::Unknown),
+        "confirmed" => Ok(Begun::Confirmed),
+        "over" => Ok(Begun::Over),
+        "amount" => Ok(Begun::OtherAmount { amount: Points(reply.number(1)?) }),
+        "begun" => Ok(Begun::Begun { attempt: reply.text(1)?.to_owned() }),
+        "expired" => Ok(Begun::Expired),
+        _ => Err(reply.unexpected()),
+    }
+}
+
+/// Ends an attempt. Nothing happens where another attempt runs, or none.
+pub(crate) async fn abort_payment(hall: Hall<'_>, claim: Claim<'_>, attempt: &str) -> Result<(), Fault> {
+    let k = hall.keys;
+    let (own, reservation) = (k.user(claim.user), k.reservation(claim.reservation));
+    let holds: Vec<String> = claim.seats.iter().map(|seat| k.hold(seat)).collect();
+    let named: [&str; 5] = [&k.meta, &k.held, &own, &reservation, &k.paying];
+    let keys: Vec<&str> = named.into_iter().chain(holds.iter().map(String::as_str)).collect();
+    let call = Call::new(&ABORT_PAYMENT, &keys);
+    let reply: Reply = hall
+        .redis
+        .call_in(hall.epoch.0, call, |c| seat_args(c.arg(claim.reservation.as_str()).arg(attempt), claim.seats))
+        .await?;
+    match reply.word()? {
+        "other" | "aborted" | "freed" => Ok(()),
+        _ => Err(reply.unexpected()),
+    }
+}
+
+/// Marks seats sold. Answers the other reservations that held one of them.
+pub(crate) async fn settle(hall: Hall<'_>, claim: Claim<'_>, keep_ms: i64) -> Result<Vec<ReservationId>, Fault> {
+    let k = hall.keys;
+    let (own, reservation) = (k.user(claim.user), k.reservation(claim.reservation));
+    let holds: Vec<String> = claim.seats.iter().map(|seat| k.hold(seat)).collect();
+    let named: [&str; 6] = [&k.meta, &k.held, &k.sold, &own, &reservation, &k.paying];
+    let keys: Vec<&str> = named.into_iter().chain(holds.iter().map(String::as_str)).collect();
+    let call = Call::new(&SETTLE, &keys);
+    let reply: Reply = hall
+        .redis
+        .call_in(hall.epoch.0, call, |c| {
+            let c = c.arg(claim.user.as_str()).arg(claim.reservation.as_str()).arg(claim.amount.0);
+            seat_args(c.arg(keep_ms), claim.seats)
+        })
+        .await?;
+    if reply.word()? != "settled" {
+        return Err(reply.unexpected());
+    }
+    (1..=reply.texts_from(1)?.len()).map(|at| reservation_at(&reply, at)).collect()
+}
+
+/// What is held and what is sold, where that changed.
+#[derive(Debug)]
+pub(crate) struct Availability {
+    pub(crate) swept: u64,
+    pub(crate) changed: Option<Changed>,
+}
+
+/// The seats of a schedule that are not free, at a version.
+#[derive(Debug)]
+pub(crate) struct Changed {
+    pub(crate) version: u64,
+    pub(crate) held: Vec<String>,
+    pub(crate) sold: Vec<String>,
+}
+
+pub(crate) async fn availability(hall: Hall<'_>, known_version: Option<u64>) -> Result<Availability, Fault> {
+    let k = hall.keys;
+    let known = known_version.map(|version| version.to_string()).unwrap_or_default();
+    let call = Call::new(&AVAILABILITY, &[&k.meta, &k.held, &k.sold]);
+    let reply: Reply = hall.redis.call_in(hall.epoch.0, call, |c| c.arg(known)).await?;
+    let changed = match reply.word()? {
+        "same" => None,
+        "changed" => Some(Changed { version: reply.count(2)?, held: reply.list(3)?, sold: reply.list(4)? }),
+        _ => return Err(reply.unexpected()),
+    };
+    Ok(Availability { swept: reply.count(1)?, changed })
+}
+
+/// Answers whether this call set the schedule up; it did not where it is at this epoch or a later one.
+pub(crate) async fn setup_schedule(hall: Hall<'_>) -> Result<bool, Fault> {
+    let k = hall.keys;
+    let run = hall.redis.run().await?;
+    let call = Call::new(&SETUP_SCHEDULE, &[&k.meta]).arg(incarnation(hall.epoch.0, &run)).arg(hall.epoch.0);
+    let reply: Reply = hall.redis.call(call).await?;
+    match reply.word()? {
+        "older" => Ok(false),
+        "ready" => Ok(true),
+        _ => Err(reply.unexpected()),
+    }
+}
+
+pub(crate) async fn restore_sold(hall: Hall<'_>, sold: &[(SeatId, ReservationId)]) -> Result<(), Fault> {
+    let k = hall.keys;
+    let call = Call::new(&RESTORE_SOLD, &[&k.meta, &k.held, &k.sold]).arg(hall.epoch.0);
+    let call = sold.iter().fold(call, |call, (seat, by)| call.arg(seat.as_str()).arg(by.as_str()));
+    let reply: Reply = hall.redis.call(call).await?;
+    match reply.word()? {
+        "older" | "restored" => Ok(()),
+        _ => Err(reply.unexpected()),
+    }
+}
+
+pub(crate) async fn stale_payments(hall: Hall<'_>, most: u32) -> Result<Vec<ReservationId>, Fault> {
+    let k = hall.keys;
+    let reply: Reply = hall.redis.call(Call::new(&STALE_PAYMENTS, &[&k.paying]).arg(most)).await?;
+    (0..reply.texts_from(0)?.len()).map(|at| reservation_at(&reply, at)).collect()
+}
+
+fn seat_args(call: Call, seats: &[SeatId]) -> Call {
+    seats.iter().fold(call, |call, seat| call.arg(seat.as_str()))
+}
+
+fn reservation_at(reply: &Reply, at: usize) -> Result<ReservationId, Fault> {
+    ReservationId::parse(reply.text(at)?).map_err(|_| reply.unexpected())
+}
+
+fn taken(reply: &Reply) -> Result<Vec<(SeatId, Option<ReservationId>)>, Fault> {
+    let texts = reply.texts_from(1)?;
+    let pairs = texts.chunks_exact(2).map(|pair| {
+        let seat = SeatId::parse(pair[0]).map_err(|_| reply.unexpected())?;
+        Ok((seat, ReservationId::parse(pair[1]).ok()))
+    });
+    pairs.collect()
+}
