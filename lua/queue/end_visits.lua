@@ -20,7 +20,7 @@
 -- Cost: O(log n) for each that ends, at most seven times ARGV[2].
 
 local room, present, aside, grace, visits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local active, idle, pending = KEYS[6], KEYS[7], KEYS[8]
+local active, idle, pending, left, returned, paid = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local most = ARGV[2]
 
 local told = redis.call('HMGET', room, 'incarnation', 'graceMs')
@@ -67,9 +67,9 @@ for _, who in ipairs(given_up) do
     redis.call('ZREM', line, who)
   end
 end
-for i = 9, 11 do
-  for _, user in ipairs(due(KEYS[i], now - tonumber(ARGV[3]))) do
-    redis.call('ZREM', KEYS[i], user)
+for _, note in ipairs({left, returned, paid}) do
+  for _, user in ipairs(due(note, now - tonumber(ARGV[3]))) do
+    redis.call('ZREM', note, user)
   end
 end
 return {'ended', #over, idled, unclaimed, #given_up}

@@ -1,2 +1,4 @@
-#[test]
-fn a() {}
+//! The integration tests: one binary, a module for each noun.
+#![cfg(test)]
+
+mod tidy;
