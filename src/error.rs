@@ -1,7 +1,7 @@
 //! What can go wrong below the rules of a room: a store that does not answer, or that forgot.
 
 /// A store failed. Refusals that belong to a rule are errors of the room that owns the rule.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Fault {
     /// Redis did not answer, or refused to serve.
     #[error("Redis does not serve: {0}")]

@@ -10,10 +10,12 @@
 //!  ground   config  error  ids  clock                    values
 //! ```
 
+pub mod accounts;
 pub mod clock;
 pub mod config;
 pub mod error;
 pub mod http;
 pub mod ids;
+pub mod limits;
 pub mod store;
 pub mod token;
