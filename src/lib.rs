@@ -11,6 +11,7 @@
 //! ```
 
 pub mod accounts;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod error;

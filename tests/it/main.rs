@@ -1,4 +1,6 @@
-//! The integration tests: one binary, a module for each noun.
+//! The integration tests: one binary, a module for each noun, on a real Redis and Postgres.
 #![cfg(test)]
 
+mod stores;
+mod support;
 mod tidy;

@@ -1,0 +1,4 @@
+//! The program's commands, and what only they need.
+
+pub mod secrets;
+pub mod stores;
