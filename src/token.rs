@@ -7,8 +7,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use moka::Expiry;
@@ -31,9 +29,6 @@ const LONGEST_TOKEN: usize = 2_048;
 
 /// How far ahead of ours the clock of the process that signed may be.
 const LEEWAY_SECONDS: u64 = 5;
-
-/// An Ed25519 private key in PKCS#8 (RFC 8410) is these bytes and then the key's own 32.
-const PKCS8_ED25519: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
 /// What a token opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -208,12 +203,6 @@ fn rules() -> Validation {
     rules.validate_nbf = true;
     rules.validate_exp = false;
     rules
-}
-
-/// A new private key in the form that [`Tokens::new`] takes.
-pub fn new_private_pem() -> String {
-    let key = [PKCS8_ED25519.as_slice(), &rand::random::<[u8; 32]>()].concat();
-    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(key))
 }
 
 /// Lets a remembered token go when it expires.

@@ -1,4 +1,8 @@
+use aws_lc_rs::signature::Ed25519KeyPair;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::crypto::sign;
+use pem::Pem;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -8,8 +12,16 @@ use super::*;
 const MUTATIONS: usize = 10_000;
 
 fn tokens() -> (Tokens<Claims>, EncodingKey) {
-    let pem = new_private_pem();
+    let key = Ed25519KeyPair::generate().unwrap().to_pkcs8v1().unwrap();
+    let pem = pem::encode(&Pem::new("PRIVATE KEY", key.as_ref()));
     (Tokens::new(pem.as_bytes(), 100).unwrap(), EncodingKey::from_ed_pem(pem.as_bytes()).unwrap())
+}
+
+/// The public half, as RFC 8410 writes it: these bytes and then the key's own 32.
+fn public_pem(tokens: &Tokens<Claims>) -> String {
+    let mut der = vec![0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
+    der.extend_from_slice(tokens.keys.values().next().unwrap().verifying.try_get_as_bytes().unwrap());
+    pem::encode(&Pem::new("PUBLIC KEY", der))
 }
 
 fn claims() -> Claims {
@@ -30,7 +42,7 @@ fn payload() -> Value {
 }
 
 fn encoded(json: &str) -> String {
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(json)
+    URL_SAFE_NO_PAD.encode(json)
 }
 
 /// A token of any header and payload, signed by the right key.
@@ -73,11 +85,7 @@ fn tokens_of_another_key_open_only_when_it_is_accepted() {
     let text = theirs.sign(&claims()).unwrap();
     assert_eq!(refusal(&ours, &text), Some(TokenRefusal::Invalid));
     let (mut ours, _) = tokens();
-    let mut prefix = vec![0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
-    let verifying = &theirs.keys.values().next().unwrap().verifying;
-    prefix.extend_from_slice(verifying.try_get_as_bytes().unwrap());
-    let public = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(prefix));
-    ours.accept(public.as_bytes()).unwrap();
+    ours.accept(public_pem(&theirs).as_bytes()).unwrap();
     assert_eq!(refusal(&ours, &text), None);
     assert_eq!(ours.published().keys.len(), 2);
 }
@@ -206,7 +214,7 @@ fn mutation(text: &str, (kid, public): (&str, &[u8]), random: &mut StdRng) -> St
         }
         _ => {
             let signature: Vec<u8> = (0..64).map(|_| random.random()).collect();
-            let signature = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(signature);
+            let signature = URL_SAFE_NO_PAD.encode(signature);
             format!("{}.{}.{signature}", parts[0], parts[1])
         }
     }
