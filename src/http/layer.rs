@@ -53,13 +53,12 @@ struct Route {
 }
 
 impl Ground {
-    /// Puts the layer around a router. `routes` are the router's paths as they were given to it, each with its class;
+    /// Puts the layer around a router. `paths` are the router's own, as they were given to it, each with its class;
     /// a path that is not among them is served all the same, as one of the unknown.
-    pub fn new(router: Router, routes: impl IntoIterator<Item = (String, Class)>, limits: &InFlight) -> Self {
+    pub fn new(router: Router, paths: impl IntoIterator<Item = (String, Class)>, limits: &InFlight) -> Self {
         metrics::recorder();
-        let router = router.fallback(unknown_route).method_not_allowed_fallback(wrong_method);
         let unmatched = (UNMATCHED.to_owned(), Class::Open);
-        let known = std::iter::once(unmatched).chain(routes);
+        let known = std::iter::once(unmatched).chain(paths);
         let routes: Vec<Route> = known.map(|(path, class)| Route { path, class, meters: Meters::default() }).collect();
         let mut table = matchit::Router::new();
         for (at, route) in routes.iter().enumerate().skip(1) {
@@ -67,6 +66,7 @@ impl Ground {
                 tracing::error!(path = route.path, "A route cannot be measured: {error}");
             }
         }
+        let router = router.fallback(unknown_route).method_not_allowed_fallback(wrong_method);
         Self { router, shared: Arc::new(Shared { table, routes, gates: Gates::new(limits) }) }
     }
 
@@ -81,9 +81,9 @@ impl Ground {
         let span = tracing::debug_span!("request", id = id.to_str().unwrap_or_default(), %method, route = path);
         let inside = flaw.is_none() && shared.gates.enter(*class);
         let work = match flaw {
-            Some(problem) => Work::Refused(problem),
+            Some(problem) => Work::Refused(problem.into_response()),
             None if inside => Work::Running(self.router.call(request)),
-            None => Work::Refused(Problem::busy(Code::Overloaded)),
+            None => Work::Refused(Problem::busy(Code::Overloaded).into_response()),
         };
         Answering { work, began, method, id, shared, route, inside, span }
     }
@@ -117,8 +117,7 @@ pub struct Answering {
 
 enum Work {
     Running(RouteFuture<Infallible>),
-    Refused(Problem),
-    Done,
+    Refused(Response),
 }
 
 impl Future for Answering {
@@ -135,20 +134,17 @@ impl Future for Answering {
 
 impl Work {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Response> {
-        let outcome = match self {
-            Self::Running(route) => {
-                let poll = catch_unwind(AssertUnwindSafe(|| Pin::new(route).poll(context)));
-                match poll {
-                    Ok(answer) => Ok(ready!(answer)),
-                    Err(panic) => Err(panicked(&*panic)),
-                }
-            }
-            Self::Refused(_) | Self::Done => Err(Problem::new(Code::InternalError)),
+        let route = match self {
+            Self::Running(route) => route,
+            Self::Refused(response) => return Poll::Ready(std::mem::take(response)),
         };
-        match (std::mem::replace(self, Self::Done), outcome) {
-            (Self::Refused(problem), _) | (_, Err(problem)) => Poll::Ready(problem.into_response()),
-            (_, Ok(Ok(response))) => Poll::Ready(response),
-            (_, Ok(Err(never))) => match never {},
+        match catch_unwind(AssertUnwindSafe(|| Pin::new(route).poll(context))) {
+            Ok(answer) => answer.map(|answer| answer.unwrap_or_else(|never| match never {})),
+            Err(panic) => {
+                // What panicked is not to be touched again, but to be dropped.
+                *self = Self::Refused(Response::default());
+                Poll::Ready(panicked(&*panic).into_response())
+            }
         }
     }
 }

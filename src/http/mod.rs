@@ -9,6 +9,7 @@ mod gate;
 pub mod layer;
 mod meters;
 pub mod metrics;
+pub mod openapi;
 pub mod problem;
 pub mod request;
 pub mod server;

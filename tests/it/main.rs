@@ -2,6 +2,9 @@
 #![cfg(test)]
 
 mod accounts;
+mod http_ground;
+mod http_ground_layer;
+mod http_ground_requests;
 mod stores;
 mod support;
 mod tidy;
