@@ -58,16 +58,16 @@ impl Ground {
     pub fn new(router: Router, paths: impl IntoIterator<Item = (String, Class)>, limits: &InFlight) -> Self {
         metrics::recorder();
         let unmatched = (UNMATCHED.to_owned(), Class::Open);
-        let known = std::iter::once(unmatched).chain(paths);
-        let routes: Vec<Route> = known.map(|(path, class)| Route { path, class, meters: Meters::default() }).collect();
+        let all = std::iter::once(unmatched).chain(paths);
+        let known: Vec<Route> = all.map(|(path, class)| Route { path, class, meters: Meters::default() }).collect();
         let mut table = matchit::Router::new();
-        for (at, route) in routes.iter().enumerate().skip(1) {
+        for (at, route) in known.iter().enumerate().skip(1) {
             if let Err(error) = table.insert(&route.path, at) {
                 tracing::error!(path = route.path, "A route cannot be measured: {error}");
             }
         }
         let router = router.fallback(unknown_route).method_not_allowed_fallback(wrong_method);
-        Self { router, shared: Arc::new(Shared { table, routes, gates: Gates::new(limits) }) }
+        Self { router, shared: Arc::new(Shared { table, routes: known, gates: Gates::new(limits) }) }
     }
 
     /// Answers a request: with what the router says, unless it was found wanting before or its class is full.

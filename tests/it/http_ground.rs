@@ -35,7 +35,7 @@ pub(crate) struct Signals {
 
 pub(crate) fn limits() -> Limits {
     let patience =
-        Patience { head: Duration::from_millis(300), idle: Duration::from_secs(60), blocked: Duration::from_secs(60) };
+        Patience { head: Duration::from_millis(300), idle: Duration::from_mins(1), blocked: Duration::from_mins(1) };
     Limits { connections: 100, patience, drain: Duration::from_secs(5) }
 }
 
