@@ -9,8 +9,9 @@
 //! The log is locked, and the lock belongs to those who have it as standard error: the watcher, the store, and the store's
 //! own children. So as long as one of them lives, no other store starts on the same folder.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -19,10 +20,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, Command};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
+use super::lock;
 use super::user::User;
-use crate::clock;
 
 /// `$1` is the signals that end the store, gentlest first; the rest is the store's command. Prints the store's process id,
 /// and ends as the store did. A line on the leash is a signal for the store.
@@ -183,22 +184,11 @@ impl Child {
 impl Log {
     /// Waits until nobody has the log any more, that is until a store of an earlier start ended, then takes it.
     pub(super) async fn take(path: &Path) -> anyhow::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
-        let started = clock::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Self::shorten(file, path),
-                Err(TryLockError::WouldBlock) if started.elapsed() < PREDECESSOR => {
-                    sleep(Duration::from_millis(20)).await;
-                }
-                Err(TryLockError::WouldBlock) => {
-                    bail!("a store of an earlier start still runs: it has {} open", path.display())
-                }
-                Err(TryLockError::Error(e)) => {
-                    return Err(e).with_context(|| format!("cannot lock {}", path.display()));
-                }
-            }
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        if !lock::take(&file, PREDECESSOR).await.with_context(|| format!("cannot lock {}", path.display()))? {
+            bail!("a store of an earlier start still runs: it has {} open", path.display());
         }
+        Self::shorten(file, path)
     }
 
     fn shorten(file: File, path: &Path) -> anyhow::Result<Self> {

@@ -19,7 +19,7 @@ const POSTGRES_SINCE: u32 = 15;
 const REDIS_SINCE: u32 = 7;
 
 /// Folders beyond PATH that hold programs themselves.
-const PROGRAM_DIRS: [&str; 3] = ["/usr/local/bin", "/opt/homebrew/bin", "/usr/sbin"];
+const PROGRAM_DIRS: [&str; 3] = ["/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"];
 
 /// Folders that hold one folder per version, whose `bin` holds the programs.
 const VERSION_DIRS: [&str; 4] = ["/usr/lib/postgresql", "/usr/local/opt", "/opt/homebrew/opt", "/opt/local/lib"];

@@ -1,14 +1,15 @@
 //! The data folder: marked as ours, used by one program at a time, emptied of nothing but what we made.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
 use super::child::Log;
-use super::home;
+use super::{home, lock};
 use crate::cli::secrets;
 
 /// Says that a folder was made by this program, and that everything of the names below may be removed from it.
@@ -19,6 +20,10 @@ const LOCK: &str = "lock";
 const REDIS: &str = "redis";
 const POSTGRES: &str = "postgres";
 
+/// How long to wait for the folder before it counts as in use. A child that is just being started has a copy of what this
+/// process had open, so that a lock can outlive its owner by a moment.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// A data folder that is ours and that no other program uses while this value lives.
 pub(super) struct Folder {
     dir: PathBuf,
@@ -28,7 +33,7 @@ pub(super) struct Folder {
 
 impl Folder {
     /// Takes the folder, which is made where there is none.
-    pub(super) fn open(dir: &Path) -> anyhow::Result<Self> {
+    pub(super) async fn open(dir: &Path) -> anyhow::Result<Self> {
         make_dir(dir)?;
         let dir = dir.canonicalize()?;
         if !is_ours(&dir) {
@@ -37,14 +42,11 @@ impl Folder {
             }
             mark(&dir)?;
         }
-        let lock = OpenOptions::new().create(true).append(true).open(dir.join(LOCK))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { dir, _lock: lock }),
-            Err(TryLockError::WouldBlock) => {
-                bail!("{} is in use by another `anteroom dev`: stop it, or choose another folder", dir.display())
-            }
-            Err(TryLockError::Error(e)) => Err(e).with_context(|| format!("cannot lock {}", dir.display())),
+        let file = OpenOptions::new().create(true).append(true).open(dir.join(LOCK))?;
+        if !lock::take(&file, PATIENCE).await.with_context(|| format!("cannot lock {}", dir.display()))? {
+            bail!("{} is in use by another `anteroom dev`: stop it, or choose another folder", dir.display());
         }
+        Ok(Self { dir, _lock: file })
     }
 
     pub(super) fn redis(&self) -> PathBuf {
@@ -65,7 +67,7 @@ pub async fn wipe(data_dir: &Path) -> anyhow::Result<()> {
     if !is_ours(data_dir) {
         bail!("{} was not made by `anteroom dev`: nothing is removed from it", data_dir.display());
     }
-    let folder = Folder::open(data_dir)?;
+    let folder = Folder::open(data_dir).await?;
     for store in [folder.redis(), folder.postgres()] {
         if store.try_exists()? {
             // Whom a killed program left behind is about to end, and would write into what we remove.
@@ -84,8 +86,17 @@ pub async fn wipe(data_dir: &Path) -> anyhow::Result<()> {
 
 /// Makes a folder that others may go through but not read: a Postgres of another user lives below it.
 pub(super) fn make_dir(dir: &Path) -> anyhow::Result<()> {
-    let made = DirBuilder::new().recursive(true).mode(0o711).create(dir);
-    made.with_context(|| format!("cannot make the folder {}", dir.display()))
+    make(dir, 0o711)
+}
+
+/// Makes a folder for ourselves alone.
+pub(super) fn make_private_dir(dir: &Path) -> anyhow::Result<()> {
+    make(dir, 0o700)
+}
+
+fn make(dir: &Path, mode: u32) -> anyhow::Result<()> {
+    let outcome = DirBuilder::new().recursive(true).mode(mode).create(dir);
+    outcome.with_context(|| format!("cannot make the folder {}", dir.display()))
 }
 
 pub(super) fn is_ours(dir: &Path) -> bool {

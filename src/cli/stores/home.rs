@@ -1,7 +1,7 @@
 //! Where Postgres' data is, and whose it is.
 
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -97,11 +97,17 @@ impl Home {
 
 /// Removes the data of a store's folder that are not below it.
 pub(super) fn remove_elsewhere(dir: &Path) -> anyhow::Result<()> {
-    let Ok(path) = fs::read_to_string(dir.join(ELSEWHERE)) else { return Ok(()) };
-    if folder::is_ours(Path::new(&path)) {
-        folder::gone(fs::remove_dir_all(&path), &path)?;
+    match fs::read_to_string(dir.join(ELSEWHERE)) {
+        Ok(path) => remove_ours(Path::new(&path)),
+        Err(_) => Ok(()),
     }
-    Ok(())
+}
+
+fn remove_ours(path: &Path) -> anyhow::Result<()> {
+    if !folder::is_ours(path) {
+        return Ok(());
+    }
+    folder::gone(fs::remove_dir_all(path), &path.display().to_string())
 }
 
 /// Below the store's folder if the user can get there, else where it was before, else in a temporary folder.
@@ -115,6 +121,8 @@ fn place(dir: &Path, user: Option<User>) -> anyhow::Result<PathBuf> {
             let digest = Sha256::digest(dir.as_os_str().as_encoded_bytes());
             let name = u64::from_be_bytes(std::array::from_fn(|i| digest[i]));
             let path = temporary_dir().join(format!("anteroom-{name:016x}"));
+            // Of a data folder of this name that someone removed by hand.
+            remove_ours(&path)?;
             fs::write(&named, path.as_os_str().as_encoded_bytes())?;
             Ok(path)
         }
@@ -131,7 +139,7 @@ fn temporary_dir() -> PathBuf {
 /// Makes the home, the user's alone. In a temporary folder its name can be guessed, so one that a stranger made is refused.
 fn own(path: &Path, user: Option<User>) -> anyhow::Result<()> {
     if path.symlink_metadata().is_err() {
-        DirBuilder::new().mode(0o700).create(path).with_context(|| format!("cannot make {}", path.display()))?;
+        folder::make_private_dir(path)?;
     }
     let about = path.symlink_metadata()?;
     let of_a_stranger = user.is_some_and(|user| ![0, user.uid].contains(&about.uid()));

@@ -12,6 +12,7 @@ mod child;
 mod find;
 mod folder;
 mod home;
+mod lock;
 mod port;
 mod postgres;
 mod redis;
@@ -46,7 +47,7 @@ impl Stores {
 
     /// The same, with settings of Redis and of Postgres that win over ours.
     pub async fn start_with(data_dir: &Path, redis: &[Setting<'_>], postgres: &[Setting<'_>]) -> anyhow::Result<Self> {
-        let folder = Folder::open(data_dir)?;
+        let folder = Folder::open(data_dir).await?;
         let (redis_dir, postgres_dir) = (folder.redis(), folder.postgres());
         let (redis, postgres) =
             tokio::try_join!(RedisServer::start(&redis_dir, redis), PostgresServer::start(&postgres_dir, postgres))?;

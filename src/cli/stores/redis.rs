@@ -25,7 +25,7 @@ impl RedisServer {
     /// Starts Redis on a folder, made where there is none, and waits until it serves. `settings` win over ours.
     pub async fn start(dir: &Path, settings: &[Setting<'_>]) -> anyhow::Result<Self> {
         let program = find::redis().await?;
-        folder::make_dir(dir)?;
+        folder::make_private_dir(dir)?;
         let password = secrets::keep(&dir.join("password"), || Ok(secrets::random_hex()))?;
         for _ in 0..port::ATTEMPTS {
             let port = port::choose(dir)?;
