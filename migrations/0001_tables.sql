@@ -159,10 +159,10 @@ create table idempotency_keys (
 );
 create index idempotency_keys_by_age on idempotency_keys (created_at);
 
--- One row is something that Redis must still be told, written in the transaction that decided it.
--- It is due a moment later, for whoever committed tells Redis at once and removes it.
+-- One row is something that Redis must still be told, written in the transaction that decided it. Its id is that of
+-- the payment or the charge. It is due a moment later, for whoever committed tells Redis at once and removes it.
 create table outbox (
-    id bigint generated always as identity constraint outbox_pkey primary key,
+    id uuid constraint outbox_pkey primary key,
     kind text not null constraint outbox_kind_known check (kind in ('settle', 'project')),
     payload jsonb not null,
     created_at timestamptz not null default now(),

@@ -17,6 +17,7 @@ pub mod config;
 pub mod error;
 pub mod http;
 pub mod ids;
+pub mod ledger;
 pub mod limits;
 pub mod store;
 pub mod token;

@@ -1,6 +1,7 @@
 //! One typed function for each Lua script, a file per room of the house.
 
 pub(crate) mod booking;
+pub(crate) mod ledger;
 pub(crate) mod queue;
 pub(crate) mod seats;
 
@@ -13,6 +14,7 @@ use crate::error::Fault;
 pub static ALL: &[&Script] = &[
     &booking::BEGIN_ANSWER,
     &booking::FINISH_ANSWER,
+    &ledger::PROJECT_BALANCE,
     &queue::PLACE,
     &queue::JOIN,
     &queue::COME_BACK,

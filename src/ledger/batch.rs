@@ -1,0 +1,183 @@
+//! The queue of operations, and the batches that they become.
+//!
+//! A lone operation waits for no timer. What arrives while the allowed batches are under way forms the next one, so
+//! batches grow with the load and the number of commits does not.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use sqlx::Row;
+use sqlx::types::Json;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::operation::{Answer, Decided, Movement, Operation};
+use super::transaction::{self, Failure};
+use super::{Core, Ledger, Refusal};
+use crate::clock;
+use crate::error::Fault;
+use crate::ids::{Points, UserId};
+use crate::store::scripts;
+
+const APPLY: &str = "select replayed, answer from apply_ledger_batch($1, $2, $3)";
+
+/// Between two tries to learn how a charge ended.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Outbox rows that one batch removes at most, so that its locks are not held for them.
+const TOLD: usize = 512;
+
+/// An operation in the queue.
+pub(super) struct Waiting {
+    operation: Operation,
+    since: Instant,
+    reply: oneshot::Sender<Result<Decided, Refusal>>,
+}
+
+/// Puts an operation in the queue and waits for what becomes of it. It goes on when this future is dropped.
+pub(super) async fn submit(ledger: &Ledger, operation: Operation) -> Result<Decided, Refusal> {
+    let (reply, decided) = oneshot::channel();
+    let waiting = Waiting { operation, since: clock::now(), reply };
+    ledger.queue.try_send(waiting).map_err(|_| Fault::Overload("payments and charges"))?;
+    decided.await.unwrap_or(Err(Refusal::Unknown))
+}
+
+/// Takes operations as they arrive, and starts a batch whenever one is allowed. After `stopping` it takes what is left.
+pub(super) async fn take_arrivals(core: Arc<Core>, mut arrivals: mpsc::Receiver<Waiting>, stopping: CancellationToken) {
+    loop {
+        let first = tokio::select! {
+            biased;
+            () = stopping.cancelled() => { arrivals.close(); arrivals.recv().await }
+            first = arrivals.recv() => first,
+        };
+        let Some(first) = first else { return };
+        let Ok(permit) = Arc::clone(&core.batches).acquire_owned().await else { return };
+        let mut batch = vec![first];
+        while batch.len() < core.settings.batch
+            && let Ok(next) = arrivals.try_recv()
+        {
+            batch.push(next);
+        }
+        core.tasks.spawn(run(Arc::clone(&core), batch, permit));
+    }
+}
+
+async fn run(core: Arc<Core>, batch: Vec<Waiting>, permit: OwnedSemaphorePermit) {
+    #[expect(clippy::cast_precision_loss, reason = "a batch has at most a few hundred operations")]
+    metrics::histogram!("anteroom_ledger_batch_size").record(batch.len() as f64);
+    let operations: Vec<&Operation> = batch.iter().map(|waiting| &waiting.operation).collect();
+    match apply(&core, &operations).await {
+        Ok(decided) => {
+            drop(permit);
+            answer(&core, batch, decided).await;
+        }
+        Err(Failure::Refused(fault)) if batch.len() > 1 => {
+            tracing::warn!(%fault, operations = batch.len(), "a batch failed as a whole; each is tried alone");
+            run_alone(&core, batch).await;
+        }
+        Err(Failure::Refused(fault) | Failure::Unserved(fault)) => {
+            for waiting in batch {
+                waiting.end(Err(fault.clone().into()));
+            }
+        }
+        Err(Failure::Unknown(fault)) => {
+            tracing::warn!(%fault, operations = batch.len(), "the outcome of a commit is unknown");
+            drop(permit);
+            settle(&core, batch).await;
+        }
+    }
+}
+
+/// One transaction for all of them.
+async fn apply(core: &Core, operations: &[&Operation]) -> Result<Vec<Decided>, Failure> {
+    let told: Vec<Uuid> = {
+        let mut told = core.told();
+        let kept = told.len().saturating_sub(TOLD);
+        told.split_off(kept)
+    };
+    let statement = sqlx::query(APPLY).bind(Json(operations)).bind(core.settings.balance_limit).bind(told);
+    let expected = operations.len();
+    transaction::run(&core.db, core.settings.patience, statement, move |rows| {
+        if rows.len() != expected {
+            return Err(sqlx::Error::Decode("apply_ledger_batch answered another number of rows".into()));
+        }
+        rows.iter()
+            .map(|row| Ok(Decided { replayed: row.try_get(0)?, answer: row.try_get::<Json<_>, _>(1)?.0 }))
+            .collect()
+    })
+    .await
+}
+
+/// Each operation in a transaction of its own, so that the one that made the batch fail fails alone.
+async fn run_alone(core: &Arc<Core>, batch: Vec<Waiting>) {
+    for waiting in batch {
+        if waiting.since.elapsed() > core.settings.patience {
+            waiting.end(Err(Fault::Overload("payments and charges").into()));
+            continue;
+        }
+        match apply(core, &[&waiting.operation]).await {
+            Ok(decided) => answer(core, vec![waiting], decided).await,
+            Err(Failure::Refused(fault) | Failure::Unserved(fault)) => waiting.end(Err(fault.into())),
+            Err(Failure::Unknown(_)) => settle(core, vec![waiting]).await,
+        }
+    }
+}
+
+/// After an unknown commit. A payment's caller settles it; anything else is sent again, for it cannot count twice.
+async fn settle(core: &Arc<Core>, batch: Vec<Waiting>) {
+    for waiting in batch {
+        if matches!(waiting.operation.movement, Movement::Payment { .. }) {
+            waiting.end(Err(Refusal::Unknown));
+        } else {
+            ask_again(core, waiting).await;
+        }
+    }
+}
+
+async fn ask_again(core: &Arc<Core>, waiting: Waiting) {
+    while waiting.since.elapsed() < core.settings.patience * 2 {
+        if let Ok(decided) = apply(core, &[&waiting.operation]).await {
+            return answer(core, vec![waiting], decided).await;
+        }
+        sleep(ASK_AGAIN).await;
+    }
+    waiting.end(Err(Refusal::Unknown));
+}
+
+/// Tells Redis the new balances, then each caller its answer: who asks for the balance next sees the new one.
+async fn answer(core: &Core, batch: Vec<Waiting>, decided: Vec<Decided>) {
+    let mut newest: HashMap<&UserId, (Points, i64)> = HashMap::new();
+    let mut charges = Vec::new();
+    for (waiting, decided) in batch.iter().zip(&decided) {
+        let (balance, version) = match &decided.answer {
+            Answer::Charged(charged) if charged.moved => {
+                charges.push(charged.entry_id);
+                (charged.balance, charged.version)
+            }
+            Answer::Paid(paid) if paid.moved => (paid.balance, paid.version),
+            _ => continue,
+        };
+        newest.insert(&waiting.operation.user_id, (balance, version));
+    }
+    let projections = newest
+        .iter()
+        .map(|(user, (balance, version))| scripts::ledger::project_balance(&core.redis, user, *balance, *version));
+    // Where Redis does not answer, the rows stay in the outbox, and a job tells it later.
+    if join_all(projections).await.iter().all(Result::is_ok) {
+        core.note_told(charges);
+    }
+    for (waiting, decided) in batch.into_iter().zip(decided) {
+        waiting.end(Ok(decided));
+    }
+}
+
+impl Waiting {
+    /// Who hung up gets no answer; what was done stays done.
+    fn end(self, result: Result<Decided, Refusal>) {
+        let _ = self.reply.send(result);
+    }
+}
