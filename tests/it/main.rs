@@ -5,6 +5,7 @@ mod accounts;
 mod http_ground;
 mod http_ground_layer;
 mod http_ground_requests;
+mod ledger;
 mod stores;
 mod support;
 mod tidy;
