@@ -1,4 +1,5 @@
 //! The program's commands, and what only they need.
 
 pub mod secrets;
+pub mod seed;
 pub mod stores;

@@ -6,6 +6,7 @@ mod http_ground;
 mod http_ground_layer;
 mod http_ground_requests;
 mod ledger;
+mod seed;
 mod stores;
 mod support;
 mod tidy;
