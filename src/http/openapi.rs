@@ -120,13 +120,18 @@ pub fn operators() -> OpenApi {
 
 /// The responses of these codes, one for each status, as [`refusals!`](crate::refusals) needs them.
 pub fn responses(codes: &[Code]) -> BTreeMap<String, RefOr<openapi::Response>> {
-    let mut lines: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    by_status(codes).into_iter().map(|(status, says)| (status, RefOr::T(response(&says)))).collect()
+}
+
+/// What each status means, a paragraph for each code.
+fn by_status(codes: &[Code]) -> BTreeMap<String, String> {
+    let mut statuses: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for code in codes {
         let entry = code.entry();
         let line = format!("[`{name}`](/errors/{name}): {}", entry.title, name = entry.name);
-        lines.entry(entry.status.as_str().to_owned()).or_default().push(line);
+        statuses.entry(entry.status.as_str().to_owned()).or_default().push(line);
     }
-    lines.into_iter().map(|(status, lines)| (status, RefOr::T(response(&lines.join("\n\n"))))).collect()
+    statuses.into_iter().map(|(status, lines)| (status, lines.join("\n\n"))).collect()
 }
 
 fn response(description: &str) -> openapi::Response {
@@ -153,13 +158,17 @@ macro_rules! refusals {
 
 /// Adds what every operation may answer: what is wrong with any request, and what is wrong with us.
 pub fn complete(mut document: OpenApi) -> OpenApi {
-    let shared = responses(&[Code::InternalError, Code::Unavailable, Code::Overloaded]);
     for operation in document.paths.paths.values_mut().flat_map(operations) {
-        for (status, response) in &shared {
-            operation.responses.responses.entry(status.clone()).or_insert_with(|| response.clone());
+        let known = &mut operation.responses.responses;
+        for (status, says) in by_status(&[Code::InternalError, Code::Unavailable, Code::Overloaded]) {
+            match known.get_mut(&status) {
+                Some(RefOr::T(own)) => own.description += &format!("\n\n{says}"),
+                Some(RefOr::Ref(_)) => {}
+                None => drop(known.insert(status, RefOr::T(response(&says)))),
+            }
         }
         let other = || RefOr::T(response("Any other error."));
-        operation.responses.responses.entry("default".to_owned()).or_insert_with(other);
+        known.entry("default".to_owned()).or_insert_with(other);
     }
     document
 }

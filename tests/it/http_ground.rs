@@ -57,6 +57,7 @@ fn routes() -> Vec<(String, Class)> {
         ("/wait", Class::Booking),
         ("/panic", Class::Booking),
         ("/peer", Class::Open),
+        ("/large", Class::Open),
         ("/numbers", Class::Booking),
         ("/things/{id}", Class::Booking),
     ];
@@ -91,6 +92,7 @@ fn router(Signals { arrived, go_on }: Signals) -> Router {
     };
     Router::new()
         .route("/hello", get(|| async { "hello" }))
+        .route("/large", get(|| async { vec![b'x'; 64 << 20] }))
         .route("/wait", get(wait))
         .route("/panic", get(|_: Request| async { panic!("on purpose") as &'static str }))
         .route("/peer", get(|Extension(PeerAddr(peer)): Extension<PeerAddr>| async move { peer.to_string() }))
@@ -147,6 +149,19 @@ async fn a_connection_that_idles_too_long_is_closed() {
     limits.patience.idle = Duration::from_millis(300);
     let server = serve(limits, InFlight::default(), &Signals::default()).await;
     assert!(talk(server.address, b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_of_its_answer_is_not_waited_for() {
+    let mut limits = limits();
+    limits.patience.blocked = Duration::from_millis(300);
+    let server = serve(limits, InFlight::default(), &Signals::default()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    // Only an ending connection lets the server end well before its time to drain is over.
+    tokio::time::sleep(limits.patience.blocked * 3).await;
+    server.stop.cancel();
+    timeout(limits.drain / 2, server.task).await.expect("the answer is still being written").unwrap();
 }
 
 #[tokio::test]

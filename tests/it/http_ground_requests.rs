@@ -1,6 +1,7 @@
 //! What a request may bring: bodies, queries, keys, addresses and tokens.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use anteroom::http::errors;
 use anteroom::http::openapi;
@@ -16,6 +17,9 @@ use axum::routing::get;
 use http_body_util::BodyExt;
 use reqwest::Client;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 use crate::http_ground::{started, talk};
@@ -72,6 +76,17 @@ async fn bodies_of_more_than_16_kib_are_refused_however_they_come() {
     let answer = talk(started().await.address, format!("{head}{chunks}0\r\n\r\n").as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     assert_eq!(post("application/json", vec![b' '; 900_000]).await.1, "body-too-large");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let head = "POST /numbers HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n";
+    let mut stream = TcpStream::connect(started().await.address).await.unwrap();
+    stream.write_all(format!("{head}Content-Length: 30\r\n\r\n{{").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let read = stream.read_to_string(&mut answer);
+    timeout(Duration::from_secs(15), read).await.expect("it was waited for").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("request-timeout"), "{answer}");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod http_ground;
+mod http_ground_contract;
 mod http_ground_layer;
 mod http_ground_requests;
 mod ledger;
