@@ -17,13 +17,18 @@ use tokio::net::TcpStream;
 use super::server::{HEAD_BYTES, Patience};
 use crate::clock;
 
-/// What is noted about a connection. Times are milliseconds of uptime, plus one, so that 0 means never.
+/// What is noted about a connection. Times are milliseconds of uptime, plus one, so that 0 means never. Only slow and
+/// silent connections have times noted: what goes on at once costs no look at the clock.
 pub(super) struct Notes {
     under_way: AtomicU32,
     multiplexed: AtomicBool,
+    /// Bytes of a head came that is not complete yet.
+    arriving: AtomicBool,
     /// When the head that is arriving began to be awaited or to arrive.
     head_since: AtomicU64,
-    /// When something was last written, or a request ended.
+    /// Something was written since the last look.
+    wrote: AtomicBool,
+    /// The last look after something had been written.
     moved: AtomicU64,
     /// When the client stopped reading what is being written.
     blocked_since: AtomicU64,
@@ -37,7 +42,9 @@ impl Notes {
         Self {
             under_way: AtomicU32::new(0),
             multiplexed: AtomicBool::new(false),
+            arriving: AtomicBool::new(false),
             head_since: AtomicU64::new(now),
+            wrote: AtomicBool::new(false),
             moved: AtomicU64::new(now),
             blocked_since: AtomicU64::new(0),
             head: Mutex::default(),
@@ -47,6 +54,9 @@ impl Notes {
     /// How long the connection may go on before it is looked at again; none when its time is up.
     pub(super) fn patience(&self, allowed: &Patience) -> Option<Duration> {
         let now = now();
+        if self.wrote.swap(false, Relaxed) {
+            self.moved.store(now, Relaxed);
+        }
         let left = |since: u64, most: Duration| (since + clock::millis(most)).checked_sub(now).filter(|ms| *ms > 0);
         let mut patience = clock::millis(allowed.head);
         let blocked = self.blocked_since.load(Relaxed);
@@ -67,6 +77,7 @@ impl Notes {
     /// takes away unseen.
     pub(super) fn begin(&self, multiplexed: bool, chunked: bool) -> bool {
         self.under_way.fetch_add(1, Relaxed);
+        self.arriving.store(false, Relaxed);
         self.head_since.store(0, Relaxed);
         if multiplexed {
             self.multiplexed.store(true, Relaxed);
@@ -80,16 +91,21 @@ impl Notes {
     /// Notes that a request was answered, or given up.
     pub(super) fn end(&self) {
         self.under_way.fetch_sub(1, Relaxed);
-        self.moved.store(now(), Relaxed);
+        self.wrote.store(true, Relaxed);
+    }
+
+    /// Notes that the connection waits for more. A head that has begun by now came in more than one piece.
+    pub(super) fn pause(&self) {
+        if self.arriving.load(Relaxed) && self.head_since.load(Relaxed) == 0 {
+            self.head_since.store(now(), Relaxed);
+        }
     }
 
     fn heard(&self, bytes: &[u8]) {
         if bytes.is_empty() || self.under_way.load(Relaxed) > 0 || self.multiplexed.load(Relaxed) {
             return;
         }
-        if self.head_since.load(Relaxed) == 0 {
-            self.head_since.store(now(), Relaxed);
-        }
+        self.arriving.store(true, Relaxed);
         let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
         let room = HEAD_BYTES.saturating_sub(head.len());
         head.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -98,7 +114,7 @@ impl Notes {
     fn wrote(&self, outcome: &Poll<io::Result<usize>>) {
         match outcome {
             Poll::Ready(_) => {
-                self.moved.store(now(), Relaxed);
+                self.wrote.store(true, Relaxed);
                 self.blocked_since.store(0, Relaxed);
             }
             Poll::Pending if self.blocked_since.load(Relaxed) == 0 => self.blocked_since.store(now(), Relaxed),

@@ -1,8 +1,9 @@
 //! Limits on requests under way, by class, so that no class starves another.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use metrics::{Counter, Gauge, counter, gauge};
+use metrics::{Counter, counter, gauge};
 
 use crate::config::InFlight;
 
@@ -33,41 +34,56 @@ const CLASSES: [(Class, &str); 6] = [
 ];
 
 /// One gate for each class.
-pub(super) struct Gates([Gate; CLASSES.len()]);
+pub(super) struct Gates(Arc<[Gate; CLASSES.len()]>);
 
+/// Alone on its cache lines, so that classes do not slow each other down.
+#[repr(align(128))]
 struct Gate {
     inside: AtomicUsize,
     most: usize,
-    gauge: Gauge,
     shed: Counter,
 }
 
+/// All gates of the process, for the gauge: it is read off when metrics are asked for, not moved by every request.
+static ALL: Mutex<Vec<Weak<[Gate; CLASSES.len()]>>> = Mutex::new(Vec::new());
+
 impl Gates {
     pub(super) fn new(limits: &InFlight) -> Self {
-        Self(CLASSES.map(|(class, name)| Gate {
+        let gates = Arc::new(CLASSES.map(|(class, name)| Gate {
             inside: AtomicUsize::new(0),
             most: most(class, limits),
-            gauge: gauge!("http_requests_in_flight", "class" => name),
             shed: counter!("anteroom_shed_total", "class" => name),
-        }))
+        }));
+        ALL.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&gates));
+        Self(gates)
     }
 
     /// Lets one more in, or counts the refusal. Who was let in must [`leave`](Self::leave).
     pub(super) fn enter(&self, class: Class) -> bool {
         let gate = &self.0[class as usize];
-        if gate.inside.fetch_add(1, Ordering::Relaxed) < gate.most {
-            gate.gauge.increment(1.0);
-            return true;
+        let entered = gate.inside.fetch_add(1, Ordering::Relaxed) < gate.most;
+        if !entered {
+            gate.inside.fetch_sub(1, Ordering::Relaxed);
+            gate.shed.increment(1);
         }
-        gate.inside.fetch_sub(1, Ordering::Relaxed);
-        gate.shed.increment(1);
-        false
+        entered
     }
 
     pub(super) fn leave(&self, class: Class) {
-        let gate = &self.0[class as usize];
-        gate.inside.fetch_sub(1, Ordering::Relaxed);
-        gate.gauge.decrement(1.0);
+        self.0[class as usize].inside.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Sets the gauge of requests under way, and forgets the gates of servers that ended.
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and the counts are far below 2^53")]
+pub(super) fn measure() {
+    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|gates| gates.strong_count() > 0);
+    let living: Vec<_> = all.iter().filter_map(Weak::upgrade).collect();
+    for (class, name) in CLASSES {
+        let inside = |gates: &Arc<[Gate; CLASSES.len()]>| gates[class as usize].inside.load(Ordering::Relaxed);
+        let under_way: usize = living.iter().map(inside).sum();
+        gauge!("http_requests_in_flight", "class" => name).set(under_way as f64);
     }
 }
 

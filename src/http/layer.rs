@@ -36,8 +36,11 @@ const UNMATCHED: &str = "unmatched";
 #[derive(Clone)]
 pub struct Ground {
     router: Router,
-    shared: Arc<Shared>,
+    shared: Arc<Handle>,
 }
+
+/// A way to what all share. Each connection has its own, as all cores counting on one counter slow each other down.
+type Handle = Arc<Shared>;
 
 struct Shared {
     table: matchit::Router<usize>,
@@ -67,7 +70,13 @@ impl Ground {
             }
         }
         let router = router.fallback(unknown_route).method_not_allowed_fallback(wrong_method);
-        Self { router, shared: Arc::new(Shared { table, routes: known, gates: Gates::new(limits) }) }
+        let shared = Shared { table, routes: known, gates: Gates::new(limits) };
+        Self { router, shared: Arc::new(Arc::new(shared)) }
+    }
+
+    /// The same, with a handle of its own.
+    pub(super) fn apart(&self) -> Self {
+        Self { router: self.router.clone(), shared: Arc::new(Arc::clone(&self.shared)) }
     }
 
     /// Answers a request: with what the router says, unless it was found wanting before or its class is full.
@@ -109,7 +118,7 @@ pub struct Answering {
     began: Instant,
     method: Method,
     id: HeaderValue,
-    shared: Arc<Shared>,
+    shared: Arc<Handle>,
     route: usize,
     inside: bool,
     span: Span,

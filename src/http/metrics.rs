@@ -8,6 +8,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
 use tokio::runtime::Handle;
 
+use super::gate;
+
 /// What kind of number a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -163,6 +165,7 @@ impl Recorder {
     pub fn render(&self) -> String {
         self.process.collect();
         runtime();
+        gate::measure();
         self.handle.render()
     }
 

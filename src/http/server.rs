@@ -4,10 +4,11 @@
 //! requests that are ambiguous (RFC 9112, 3.2 and 6.1), and how long a stop may take.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -88,7 +89,7 @@ pub async fn serve(listener: TcpListener, ground: Ground, limits: Limits, stop: 
         if connections.len() >= limits.connections {
             turn_away(&stream);
         } else {
-            connections.spawn(Arc::clone(&desk).attend(stream, peer, ground.clone()));
+            connections.spawn(Arc::clone(&desk).attend(stream, peer, ground.apart()));
         }
     }
     drop(listener);
@@ -102,7 +103,8 @@ pub async fn serve(listener: TcpListener, ground: Ground, limits: Limits, stop: 
 
 fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().max_buf_size(HEAD_BYTES).max_headers(HEAD_FIELDS).header_read_timeout(None);
+    // Answers are small: copying one behind its head costs less than a write of two pieces.
+    builder.http1().max_buf_size(HEAD_BYTES).max_headers(HEAD_FIELDS).header_read_timeout(None).writev(false);
     builder.http2().max_concurrent_streams(STREAMS).max_header_list_size(16 * 1024);
     builder
 }
@@ -158,7 +160,7 @@ impl Desk {
         // Answers are small and whole: nothing is gained by waiting for more of them.
         let _ = stream.set_nodelay(true);
         let notes = Arc::new(Notes::new());
-        let door = Door { ground, peer: PeerAddr(peer), notes: Arc::clone(&notes) };
+        let door = Door { ground: Mutex::new(ground), peer: PeerAddr(peer), notes: Arc::clone(&notes) };
         let io = TokioIo::new(Noted { stream, notes: Arc::clone(&notes) });
         let mut conversation = pin!(self.builder.serve_connection(io, door));
         tokio::select! {
@@ -176,9 +178,14 @@ impl Desk {
     /// Serves a connection until it ends or its time is up. Broken connections are no news.
     async fn converse(&self, mut conversation: Pin<&mut Conversation<'_>>, notes: &Notes) {
         while let Some(patience) = notes.patience(&self.patience) {
+            let talk = poll_fn(|context| {
+                let ended = conversation.as_mut().poll(context);
+                notes.pause();
+                ended
+            });
             tokio::select! {
                 biased;
-                _ = conversation.as_mut() => return,
+                _ = talk => return,
                 () = sleep(patience) => {}
             }
         }
@@ -187,7 +194,8 @@ impl Desk {
 
 /// What answers the requests of one connection.
 struct Door {
-    ground: Ground,
+    /// This connection's own: to share one among all would make every request wait for its counters.
+    ground: Mutex<Ground>,
     peer: PeerAddr,
     notes: Arc<Notes>,
 }
@@ -205,7 +213,7 @@ impl hyper::service::Service<Request<Incoming>> for Door {
         request.extensions_mut().insert(self.peer);
         // Most requests have no body, and an empty one need not be boxed.
         let request = request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(body) });
-        let answering = self.ground.clone().answer(request, flaw);
+        let answering = self.ground.lock().unwrap_or_else(PoisonError::into_inner).answer(request, flaw);
         AtDoor { answering, closes, notes: Arc::clone(&self.notes) }
     }
 }
