@@ -162,7 +162,7 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
         let known = &mut operation.responses.responses;
         for (status, says) in by_status(&[Code::InternalError, Code::Unavailable, Code::Overloaded]) {
             match known.get_mut(&status) {
-                Some(RefOr::T(own)) => own.description += &format!("\n\n{says}"),
+                Some(RefOr::T(own)) => own.description = format!("{}\n\n{says}", own.description),
                 Some(RefOr::Ref(_)) => {}
                 None => drop(known.insert(status, RefOr::T(response(&says)))),
             }
