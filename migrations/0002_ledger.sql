@@ -177,12 +177,12 @@ begin
                 when 'payment' then apply_payment(o, balances[a])
                 when 'record' then jsonb_build_object('outcome', 'recorded', 'answer', o.answer)
             end;
-            if answer ? 'moved' then
+            if answer @> '{"moved": true}' then
                 balances[a] := balances[a] + case o.kind when 'charge' then o.amount else -o.amount end;
                 versions[a] := versions[a] + 1;
             end if;
             answer := jsonb_build_object('balance', balances[a], 'version', versions[a]) || answer;
-            if answer ? 'moved' then
+            if answer @> '{"moved": true}' then
                 o.answer := answer;
                 moved := array_append(moved, o);
             end if;

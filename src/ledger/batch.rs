@@ -42,7 +42,9 @@ pub(super) struct Waiting {
 pub(super) async fn submit(ledger: &Ledger, operation: Operation) -> Result<Decided, Refusal> {
     let (reply, decided) = oneshot::channel();
     let waiting = Waiting { operation, since: clock::now(), reply };
-    ledger.queue.try_send(waiting).map_err(|_| Fault::Overload("payments and charges"))?;
+    if ledger.stopping.is_cancelled() || ledger.queue.try_send(waiting).is_err() {
+        return Err(Fault::Overload("payments and charges").into());
+    }
     decided.await.unwrap_or(Err(Refusal::Unknown))
 }
 

@@ -1,6 +1,12 @@
 //! The ledger, on a real Redis and Postgres.
 
 mod answers;
+mod batches;
+mod doubts;
+mod invariants;
+mod proxy;
+mod reads;
+mod walk;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -70,9 +76,8 @@ impl House {
     }
 
     fn ledger_at(&self, url: &str, settings: Settings) -> Ledger {
-        let limits = Limits { connections: 5, wait: Duration::from_secs(5), statement: Duration::from_secs(5) };
         let redis = Redis::new(&support::stores().redis_url, 1, Duration::from_secs(5)).unwrap();
-        Ledger::new(Db::new(url, limits).unwrap(), Arc::new(redis), settings)
+        Ledger::new(db(url), Arc::new(redis), settings)
     }
 
     fn user(&self, number: usize) -> UserId {
@@ -135,6 +140,11 @@ impl House {
         };
         timeout(Duration::from_secs(10), waiting).await.expect("sessions wait for a lock");
     }
+}
+
+fn db(url: &str) -> Db {
+    let limits = Limits { connections: 5, wait: Duration::from_secs(5), statement: Duration::from_secs(5) };
+    Db::new(url, limits).unwrap()
 }
 
 fn key(name: &str, body: u8) -> Key {

@@ -1,0 +1,63 @@
+//! The checks of the invariants see what they are there for.
+
+use anteroom::ids::Points;
+use anteroom::ledger;
+use sqlx::{AssertSqlSafe, Executor};
+
+use super::House;
+
+/// Each way to break the books, and the check that must see it. `replica` switches triggers and foreign keys off.
+const BROKEN: &[(&str, &str)] = &[
+    (
+        "alter table payment_seats drop constraint payment_seats_sold_once;
+         insert into payment_seats select * from payment_seats limit 1",
+        "I1-seat-sold-once",
+    ),
+    ("update accounts set balance = balance + 1", "I2-balance-is-sum-of-entries"),
+    ("delete from ledger_entries where kind = 'charge' and side = 'shop'", "I3-both-sides"),
+    ("update ledger_entries set amount = amount - 1 where kind = 'charge' and side = 'shop'", "I3-both-sides"),
+    ("update accounts set balance = 0", "I3-points-conserved"),
+    ("delete from ledger_entries where kind = 'payment'", "I3-payment-has-entries"),
+    ("update payments set amount = amount + 1", "I3-payment-has-entries"),
+    ("delete from payments", "I3-payment-has-entries"),
+    ("delete from payment_seats", "I3-sold-seat-has-payment"),
+    ("update payment_seats set payment_id = gen_random_uuid()", "I3-sold-seat-has-payment"),
+    (
+        "alter table payments drop constraint payments_reservation_once;
+         insert into payments select gen_random_uuid(), reservation_id, user_id, schedule_id, amount, attempt_id, paid_at
+         from payments",
+        "I5-reservation-paid-once",
+    ),
+    ("update payment_attempts set state = 'void'", "I5-paid-by-its-attempt"),
+    (
+        "insert into payment_attempts (reservation_id, attempt_id, state) values ('r9', 'first', 'paid')",
+        "I5-paid-by-its-attempt",
+    ),
+];
+
+#[tokio::test]
+async fn each_way_to_break_the_books_is_seen() {
+    for (break_books, expected) in BROKEN {
+        let house = House::with(2, 1_000).await;
+        let ledger = house.ledger();
+        ledger::charge(&ledger, &house.user(0), Points(10), None).await.unwrap();
+        ledger::pay(&ledger, house.order(0, "r1", &[1]), None).await.unwrap();
+        house.sound(&ledger).await;
+        let mut connection = house.connection().await;
+        connection.execute("set session_replication_role = replica").await.unwrap();
+        connection.execute(sqlx::raw_sql(AssertSqlSafe(*break_books))).await.unwrap();
+        let checks = ledger::check(&ledger).await.unwrap();
+        let seen = checks.iter().find(|check| check.name == *expected).unwrap();
+        assert!(!seen.ok, "{break_books}: {checks:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_in_the_ledger_stays() {
+    let house = House::with(1, 1_000).await;
+    let mut connection = house.connection().await;
+    for change in ["update ledger_entries set amount = 1", "delete from ledger_entries", "truncate ledger_entries"] {
+        let refused = connection.execute(change).await.unwrap_err();
+        assert!(refused.to_string().contains("never changed"), "{refused}");
+    }
+}
