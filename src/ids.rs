@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Why a text is not one of our names.
@@ -15,7 +16,8 @@ pub struct BadId(pub &'static str);
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $most:literal, $allowed:expr, $refusal:literal) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
+        #[schema(value_type = String)]
         pub struct $name(Arc<str>);
 
         impl $name {
@@ -106,7 +108,8 @@ impl ReservationId {
 }
 
 /// A schedule: one performance whose seats are sold. A positive number; a string in every response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
+#[schema(value_type = String)]
 pub struct ScheduleId(pub i64);
 
 impl FromStr for ScheduleId {
@@ -134,7 +137,7 @@ impl Serialize for ScheduleId {
 }
 
 /// Points, the currency: whole, 1 point = 1 KRW. May be negative only in ledger entries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default, ToSchema)]
 #[serde(transparent)]
 pub struct Points(pub i64);
 
@@ -145,7 +148,7 @@ impl fmt::Display for Points {
 }
 
 /// How often a room's line (or a schedule's seats) had to be set up anew. Starts at 1; 0 means never set up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default, ToSchema)]
 #[serde(transparent)]
 pub struct Epoch(pub i64);
 
@@ -156,7 +159,7 @@ impl fmt::Display for Epoch {
 }
 
 /// A place's number in line: epoch · 2^32 + counter. Smaller stands before. Below 2^53, so exact in Redis' scores.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct Number(pub i64);
 

@@ -9,7 +9,7 @@
 -- KEYS[6] zset: recalled, userId → number: missed one visit, back again, first to be admitted
 -- KEYS[7] hash: visits, userId → number and how far the visit is
 -- KEYS[8] zset: left, userId → when it left, ms
--- KEYS[9] zset: returned, userId → when it came back with a number of an earlier epoch, ms
+-- KEYS[9] zset: returned, userId → when it came back with an earlier epoch's number, or ended, ms
 -- KEYS[10] zset: paid, userId → when it last paid, ms
 -- ARGV[1] incarnation
 -- ARGV[2] userId
@@ -17,7 +17,7 @@
 -- ARGV[4] the number that the account shows, 0 for none
 -- ARGV[5] since when it has that number at most, ms
 --
--- Answers: 'lost'; 'back' number (in line again); 'recalled' position, in line in all; 'left'; 'gone'.
+-- Answers: 'lost'; 'back' number (in line again); 'recalled' number, position, in line in all; 'left'; 'gone'.
 -- Cost: O(log n) in the line.
 
 local room, waiting, present, aside, grace, recalled = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
@@ -51,7 +51,8 @@ end
 local rank = redis.call('ZRANK', recalled, user)
 if rank then
   redis.call('ZADD', present, now + HERE_MS, user)
-  return {'recalled', rank + 1, redis.call('ZCARD', waiting) + redis.call('ZCARD', aside) + redis.call('ZCARD', recalled)}
+  local in_line = redis.call('ZCARD', waiting) + redis.call('ZCARD', aside) + redis.call('ZCARD', recalled)
+  return {'recalled', redis.call('ZSCORE', recalled, user), rank + 1, in_line}
 end
 
 if redis.call('ZSCORE', left, user) then

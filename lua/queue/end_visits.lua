@@ -10,7 +10,7 @@
 -- KEYS[7] zset: idle, userId → when the visit ends if nothing more is heard, ms
 -- KEYS[8] zset: pending, login attempt → number
 -- KEYS[9] zset: left, userId → when it left, ms
--- KEYS[10] zset: returned, userId → when it came back with a number of an earlier epoch, ms
+-- KEYS[10] zset: returned, userId → when it came back with an earlier epoch's number, or ended, ms
 -- KEYS[11] zset: paid, userId → when it last paid, ms
 -- ARGV[1] incarnation
 -- ARGV[2] how many of each kind to end at most
@@ -23,19 +23,25 @@ local room, present, aside, grace, visits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], 
 local active, idle, pending, left, returned, paid = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local most = ARGV[2]
 
-local told = redis.call('HMGET', room, 'incarnation', 'graceMs')
+local told = redis.call('HMGET', room, 'incarnation', 'graceMs', 'oldTokensUntil')
 if told[1] ~= ARGV[1] then
   return {'lost'}
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
 local function due(line, before)
   return redis.call('ZRANGEBYSCORE', line, '-inf', before, 'LIMIT', 0, most)
 end
-local function end_visit(user)
+local function ended(user)
+  -- While tokens of an earlier epoch are valid, they must not bring anyone back twice.
+  if now < tonumber(told[3]) then
+    redis.call('ZADD', KEYS[10], now, user)
+  end
   redis.call('HINCRBY', room, 'ended', 1)
   redis.call('HDEL', visits, user)
+end
+local function end_visit(user)
+  ended(user)
   redis.call('ZREM', idle, user)
   redis.call('ZREM', active, user)
 end
@@ -61,8 +67,7 @@ for _, user in ipairs(due(idle, now)) do
 end
 local given_up = due(grace, now)
 for _, who in ipairs(given_up) do
-  redis.call('HINCRBY', room, 'ended', 1)
-  redis.call('HDEL', visits, who)
+  ended(who)
   for _, line in ipairs({aside, pending, present, grace}) do
     redis.call('ZREM', line, who)
   end

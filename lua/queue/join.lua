@@ -5,72 +5,76 @@
 -- KEYS[2] zset: waiting, userId → number
 -- KEYS[3] zset: present, userId → until when it counts as present, ms
 -- KEYS[4] zset: aside, userId → number
--- KEYS[5] zset: grace, userId or attempt → when its kept place is given up, ms
--- KEYS[6] zset: recalled, userId → number: missed one visit, back again, first to be admitted
--- KEYS[7] hash: visits, userId → number and how far the visit is
--- KEYS[8] zset: active, userId → end of visit, ms
--- KEYS[9] zset: idle, userId → when the visit ends if nothing more is heard, ms
--- KEYS[10] zset: left, userId → when it left, ms
--- KEYS[11] zset: pending, login attempt → number
+-- KEYS[5] zset: recalled, userId → number: missed one visit, back again, first to be admitted
+-- KEYS[6] hash: visits, userId → number and how far the visit is
+-- KEYS[7] zset: active, userId → end of visit, ms
+-- KEYS[8] zset: idle, userId → when the visit ends if nothing more is heard, ms
+-- KEYS[9] zset: left, userId → when it left, ms
+-- KEYS[10] zset: pending, login attempt → number
 -- ARGV[1] incarnation
 -- ARGV[2] userId
+-- ARGV[3] '1' where it may be let in at once, else '0'
 --
--- Answers: 'lost'; 'active' number, end of visit; 'kept' (it has a place in line already); 'closed'; 'full';
--- 'waiting' number (a new place in line).
+-- Answers: 'lost'; 'active' number, end of visit; 'kept' (it has a place aside); 'closed'; 'full';
+-- 'recovering' number, in line in all; 'waiting' number, position, in line in all.
 -- Cost: O(log n) in the line.
 
-local room, waiting, present, aside, grace, recalled = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local visits, active, idle, left, pending = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local user = ARGV[2]
+local room, waiting, present, aside, recalled, visits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local active, idle, left, pending, user = KEYS[7], KEYS[8], KEYS[9], KEYS[10], ARGV[2]
 local FIRST_NOTE_MS = 13000
 
 local told = redis.call('HMGET', room, 'incarnation', 'state', 'capacity', 'admitPerSecond', 'bucket', 'bucketAt',
-  'admitFrom', 'claimMs', 'visitMs', 'queueLimit', 'epoch')
+  'admitFrom', 'claimMs', 'visitMs', 'queueLimit', 'epoch', 'recoverUntil',
+  'opensAt', 'closesAt')
 if told[1] ~= ARGV[1] then
   return {'lost'}
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
-local ends = redis.call('ZSCORE', active, user)
-local visit = redis.call('HGET', visits, user)
+local ends, visit = redis.call('ZSCORE', active, user), redis.call('HGET', visits, user)
 if ends and tonumber(ends) > now and visit then
   return {'active', string.match(visit, '^%S+'), ends}
 end
-if not ends and visit or redis.call('ZSCORE', waiting, user) or redis.call('ZSCORE', aside, user) then
+local number = redis.call('ZSCORE', waiting, user)
+if not number and (not ends and visit or redis.call('ZSCORE', aside, user)) then
   return {'kept'}
 end
-local state = told[2]
-if state == 'closed' or state == 'draining' then
-  return {'closed'}
-end
-local in_line = redis.call('ZCARD', waiting) + redis.call('ZCARD', recalled)
-if in_line + redis.call('ZCARD', pending) >= tonumber(told[10]) then
-  return {'full'}
-end
-
-local number = tonumber(told[11]) * 4294967296 + redis.call('HINCRBY', room, 'lastNumber', 1)
-redis.call('HINCRBY', room, 'joined', 1)
-redis.call('ZREM', left, user)
-if ends then -- a visit that is over and not yet swept
-  redis.call('HINCRBY', room, 'ended', 1)
-  redis.call('HDEL', visits, user)
-  redis.call('ZREM', idle, user)
-  redis.call('ZREM', active, user)
-end
-local rate = tonumber(told[4])
-local bucket = math.min(math.max(rate, 1), tonumber(told[5]) + (now - tonumber(told[6])) * rate / 1000)
-local free = state == 'open' and in_line == 0 and now >= tonumber(told[7])
-  and redis.call('ZCARD', active) < tonumber(told[3]) and bucket >= 1
-if not free then
-  redis.call('ZADD', present, now + FIRST_NOTE_MS, user)
+local line, beside = redis.call('ZCARD', waiting), redis.call('ZCARD', aside) + redis.call('ZCARD', pending)
+if not number then
+  local shut = told[2] == 'closed' or told[2] == 'draining' or now >= tonumber(told[14])
+  if shut or line + beside >= tonumber(told[10]) then
+    return {shut and 'closed' or 'full'}
+  end
+  if ends then -- a visit that is over and not yet swept
+    redis.call('HINCRBY', room, 'ended', 1)
+    redis.call('HDEL', visits, user)
+    redis.call('ZREM', idle, user)
+    redis.call('ZREM', active, user)
+  end
+  number = string.format('%.0f', told[11] * 4294967296 + redis.call('HINCRBY', room, 'lastNumber', 1))
+  redis.call('HINCRBY', room, 'joined', 1)
+  redis.call('ZREM', left, user)
+  local rate = tonumber(told[4])
+  local bucket = math.min(math.max(rate, 1), told[5] + math.max(0, now - told[6]) * rate / 1000)
+  if ARGV[3] == '1' and told[2] == 'open' and line == 0 and redis.call('ZCARD', recalled) == 0 and bucket >= 1
+    and now >= math.max(told[7], told[13]) and redis.call('ZCARD', active) < tonumber(told[3]) then
+    ends = string.format('%.0f', now + told[9])
+    redis.call('HSET', visits, user, number .. ' offered')
+    redis.call('ZADD', idle, now + told[8], user)
+    redis.call('ZADD', active, ends, user)
+    redis.call('HSET', room, 'bucket', string.format('%.6f', bucket - 1), 'bucketAt', string.format('%.0f', now))
+    redis.call('HINCRBY', room, 'admitted', 1)
+    return {'active', number, ends}
+  end
   redis.call('ZADD', waiting, number, user)
-  return {'waiting', string.format('%.0f', number)}
+  line = line + 1
 end
-ends = now + tonumber(told[9])
-redis.call('HSET', visits, user, string.format('%.0f offered', number))
-redis.call('ZADD', idle, now + tonumber(told[8]), user)
-redis.call('ZADD', active, ends, user)
-redis.call('HSET', room, 'bucket', string.format('%.6f', bucket - 1), 'bucketAt', string.format('%.0f', now))
-redis.call('HINCRBY', room, 'admitted', 1)
-return {'active', string.format('%.0f', number), string.format('%.0f', ends)}
+redis.call('ZADD', present, 'GT', now + FIRST_NOTE_MS, user)
+if now < tonumber(told[12]) then
+  return {'recovering', number, line + beside}
+end
+local position, before = redis.call('ZRANK', waiting, user) + 1, '(' .. number
+if beside > 0 then
+  position = position + redis.call('ZCOUNT', aside, '-inf', before) + redis.call('ZCOUNT', pending, '-inf', before)
+end
+return {'waiting', number, position, line + beside}

@@ -17,20 +17,19 @@
 local room, pending, waiting, aside, grace, fate = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local attempt, life_ms = ARGV[2], tonumber(ARGV[3])
 
-local told = redis.call('HMGET', room, 'incarnation', 'state', 'queueLimit', 'epoch')
+local told = redis.call('HMGET', room, 'incarnation', 'state', 'queueLimit', 'epoch', 'closesAt')
 if told[1] ~= ARGV[1] then
   return {'lost'}
 end
-if told[2] == 'closed' or told[2] == 'draining' then
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if told[2] == 'closed' or told[2] == 'draining' or now >= tonumber(told[5]) then
   return {'closed'}
 end
 local in_line = redis.call('ZCARD', waiting) + redis.call('ZCARD', pending)
 if in_line >= tonumber(told[3]) then
   return {'full'}
 end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
 local number = tonumber(told[4]) * 4294967296 + redis.call('HINCRBY', room, 'lastNumber', 1)
 redis.call('HINCRBY', room, 'joined', 1)
 redis.call('SET', fate, '?', 'PX', life_ms)

@@ -6,12 +6,13 @@
 -- KEYS[3] zset: aside, userId → number
 -- KEYS[4] zset: pending, login attempt → number
 -- KEYS[5] hash: visits, userId → number and how far the visit is
--- KEYS[6] zset: returned, userId → when it came back with a number of an earlier epoch, ms
+-- KEYS[6] zset: returned, userId → when it came back with an earlier epoch's number, or ended, ms
 -- ARGV[1] incarnation: the new one
 -- ARGV[2] epoch
 -- ARGV[3] for how long positions are unknown, ms
 -- ARGV[4] for how long nobody is admitted, ms
--- ARGV[5..] pairs of setting and value
+-- ARGV[5] for how long tokens of earlier epochs are valid, ms
+-- ARGV[6..] pairs of setting and value
 --
 -- Answers: 'older' (the room is at this epoch or a later one already); 'ready'.
 -- Cost: O(1) but for the accounts that came back in the epoch before.
@@ -30,8 +31,9 @@ redis.call('UNLINK', returned)
 redis.call('HSET', room, 'epoch', ARGV[2], 'lastNumber', 0, 'joined', places + redis.call('HLEN', visits), 'ended', 0,
   'admitted', 0, 'passedOver', 0, 'bucket', 0, 'bucketAt', string.format('%.0f', now),
   'recoverUntil', string.format('%.0f', now + tonumber(ARGV[3])),
-  'admitFrom', string.format('%.0f', now + tonumber(ARGV[4])))
-for i = 5, #ARGV, 2 do
+  'admitFrom', string.format('%.0f', now + tonumber(ARGV[4])),
+  'oldTokensUntil', string.format('%.0f', now + tonumber(ARGV[5])))
+for i = 6, #ARGV, 2 do
   redis.call('HSET', room, ARGV[i], ARGV[i + 1])
 end
 redis.call('HSET', room, 'incarnation', ARGV[1])

@@ -1,16 +1,24 @@
 //! The scheduler's scripts: end visits, admit the next, set a room up.
 
+use deadpool_redis::redis;
+
 use super::super::{Reply, script};
 use super::Line;
 use crate::error::Fault;
 use crate::ids::UserId;
+use crate::store::Redis;
+use crate::store::keys::RoomKeys;
 use crate::store::script::{Call, incarnation};
+
+/// Accounts noted by one command at most.
+const NOTED_AT_ONCE: usize = 500;
 
 script!(KEEP_VISITS, "queue/keep_visits");
 script!(END_VISITS, "queue/end_visits");
 script!(ADMIT, "queue/admit");
 script!(SETUP_ROOM, "queue/setup_room");
 script!(CONFIGURE_ROOM, "queue/configure_room");
+script!(COUNTS, "queue/counts");
 
 pub(crate) async fn keep_visits(line: Line<'_>, until: &[(UserId, i64)]) -> Result<(), Fault> {
     let k = line.keys;
@@ -99,11 +107,12 @@ pub(crate) async fn admit(line: Line<'_>, most: u32) -> Result<Run, Fault> {
     }
 }
 
-/// For how long a room that was set up anew recovers, ms.
+/// For how long a room that was set up anew recovers, all in ms.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recovery {
-    pub(crate) positions_unknown_ms: i64,
-    pub(crate) nobody_admitted_ms: i64,
+    pub(crate) positions_unknown: i64,
+    pub(crate) nobody_admitted: i64,
+    pub(crate) old_tokens: i64,
 }
 
 /// Answers whether this call set the room up; it did not where the room is at this epoch or a later one.
@@ -113,8 +122,9 @@ pub(crate) async fn setup_room(line: Line<'_>, recovery: Recovery, settings: &[(
     let call = Call::new(&SETUP_ROOM, &[&k.room, &k.waiting, &k.aside, &k.pending, &k.visits, &k.returned])
         .arg(incarnation(line.epoch.0, &run))
         .arg(line.epoch.0)
-        .arg(recovery.positions_unknown_ms)
-        .arg(recovery.nobody_admitted_ms);
+        .arg(recovery.positions_unknown)
+        .arg(recovery.nobody_admitted)
+        .arg(recovery.old_tokens);
     let call = settings.iter().fold(call, |call, (name, value)| call.arg(*name).arg(value));
     let reply: Reply = line.redis.call(call).await?;
     match reply.word()? {
@@ -139,4 +149,53 @@ pub(crate) async fn configure_room(line: Line<'_>, version: i64, settings: &[(&s
         "configured" => Ok(true),
         _ => Err(reply.unexpected()),
     }
+}
+
+/// What the room says its incarnation is; nothing where there is no room.
+pub(crate) async fn read_incarnation(redis: &Redis, keys: &RoomKeys) -> Result<Option<String>, Fault> {
+    redis.command(redis::cmd("HGET").arg(&keys.room).arg("incarnation")).await
+}
+
+/// Notes who has paid, and when, ms, so that no token of an earlier epoch lets them in again.
+pub(crate) async fn note_paid(redis: &Redis, keys: &RoomKeys, paid: &[(UserId, i64)]) -> Result<(), Fault> {
+    for some in paid.chunks(NOTED_AT_ONCE) {
+        let mut add = redis::cmd("ZADD");
+        add.arg(&keys.paid);
+        for (user, at_ms) in some {
+            add.arg(*at_ms).arg(user.as_str());
+        }
+        redis.command::<()>(&add).await?;
+    }
+    Ok(())
+}
+
+/// A room at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Census {
+    pub(crate) waiting: i64,
+    pub(crate) aside: i64,
+    pub(crate) pending: i64,
+    pub(crate) visits: i64,
+    pub(crate) active: i64,
+    pub(crate) joined: i64,
+    pub(crate) ended: i64,
+    pub(crate) capacity: i64,
+    pub(crate) over_admitted: i64,
+}
+
+pub(crate) async fn counts(redis: &Redis, keys: &RoomKeys) -> Result<Census, Fault> {
+    let k = keys;
+    let call = Call::new(&COUNTS, &[&k.room, &k.waiting, &k.aside, &k.pending, &k.visits, &k.active]);
+    let reply: Reply = redis.call(call).await?;
+    Ok(Census {
+        waiting: reply.number(0)?,
+        aside: reply.number(1)?,
+        pending: reply.number(2)?,
+        visits: reply.number(3)?,
+        active: reply.number(4)?,
+        joined: reply.number(5)?,
+        ended: reply.number(6)?,
+        capacity: reply.number(7)?,
+        over_admitted: reply.number(8)?,
+    })
 }

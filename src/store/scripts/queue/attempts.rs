@@ -37,7 +37,7 @@ pub(crate) async fn join_attempt(line: Line<'_>, attempt: &str, life_ms: i64) ->
 
 /// What a right password changed.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Verified {
+pub(crate) enum VerifyAnswer {
     Unknown,
     Merged,
     Verified { number: Number },
@@ -48,7 +48,7 @@ pub(crate) async fn verify_attempt(
     attempt: &str,
     user: &UserId,
     life_ms: i64,
-) -> Result<Verified, Fault> {
+) -> Result<VerifyAnswer, Fault> {
     let (k, fate) = (line.keys, line.keys.attempt(attempt));
     let call = Call::new(
         &VERIFY_ATTEMPT,
@@ -57,9 +57,9 @@ pub(crate) async fn verify_attempt(
     let reply: Reply =
         line.redis.call_in(line.epoch.0, call, |c| c.arg(attempt).arg(user.as_str()).arg(life_ms)).await?;
     match reply.word()? {
-        "unknown" => Ok(Verified::Unknown),
-        "merged" => Ok(Verified::Merged),
-        "verified" => Ok(Verified::Verified { number: Number(reply.number(1)?) }),
+        "unknown" => Ok(VerifyAnswer::Unknown),
+        "merged" => Ok(VerifyAnswer::Merged),
+        "verified" => Ok(VerifyAnswer::Verified { number: Number(reply.number(1)?) }),
         _ => Err(reply.unexpected()),
     }
 }

@@ -58,34 +58,36 @@ pub(crate) enum Joined {
     Kept,
     Closed,
     Full,
-    Waiting { number: Number },
+    Recovering { number: Number, in_line: u64 },
+    Waiting { number: Number, position: u64, in_line: u64 },
 }
 
-pub(crate) async fn join(line: Line<'_>, user: &UserId) -> Result<Joined, Fault> {
+/// Whether a newcomer may be let in at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    Open,
+    Shut,
+}
+
+pub(crate) async fn join(line: Line<'_>, user: &UserId, door: Door) -> Result<Joined, Fault> {
     let k = line.keys;
     let call = Call::new(
         &JOIN,
-        &[
-            &k.room,
-            &k.waiting,
-            &k.present,
-            &k.aside,
-            &k.grace,
-            &k.recalled,
-            &k.visits,
-            &k.active,
-            &k.idle,
-            &k.left,
-            &k.pending,
-        ],
+        &[&k.room, &k.waiting, &k.present, &k.aside, &k.recalled, &k.visits, &k.active, &k.idle, &k.left, &k.pending],
     );
-    let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(user.as_str())).await?;
+    let door = i32::from(door == Door::Open);
+    let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(user.as_str()).arg(door)).await?;
     match reply.word()? {
         "active" => Ok(Joined::Active { number: Number(reply.number(1)?), ends_ms: reply.number(2)? }),
         "kept" => Ok(Joined::Kept),
         "closed" => Ok(Joined::Closed),
         "full" => Ok(Joined::Full),
-        "waiting" => Ok(Joined::Waiting { number: Number(reply.number(1)?) }),
+        "recovering" => Ok(Joined::Recovering { number: Number(reply.number(1)?), in_line: reply.count(2)? }),
+        "waiting" => Ok(Joined::Waiting {
+            number: Number(reply.number(1)?),
+            position: reply.count(2)?,
+            in_line: reply.count(3)?,
+        }),
         _ => Err(reply.unexpected()),
     }
 }
@@ -94,7 +96,7 @@ pub(crate) async fn join(line: Line<'_>, user: &UserId) -> Result<Joined, Fault>
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum CameBack {
     Back { number: Number },
-    Recalled { position: u64, in_line: u64 },
+    Recalled { number: Number, position: u64, in_line: u64 },
     Left,
     Gone,
 }
@@ -121,7 +123,11 @@ pub(crate) async fn come_back(line: Line<'_>, user: &UserId, shown: Shown) -> Re
         .await?;
     match reply.word()? {
         "back" => Ok(CameBack::Back { number: Number(reply.number(1)?) }),
-        "recalled" => Ok(CameBack::Recalled { position: reply.count(1)?, in_line: reply.count(2)? }),
+        "recalled" => Ok(CameBack::Recalled {
+            number: Number(reply.number(1)?),
+            position: reply.count(2)?,
+            in_line: reply.count(3)?,
+        }),
         "left" => Ok(CameBack::Left),
         "gone" => Ok(CameBack::Gone),
         _ => Err(reply.unexpected()),

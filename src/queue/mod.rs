@@ -1,0 +1,110 @@
+//! The line: a place for everyone who asks, in order, and a visit when it is their turn.
+//!
+//! Redis decides the order, in one atomic step for each thing that can happen (`lua/queue/`). A process remembers only
+//! what it may forget: the last answer to each visitor, and the room as the last run of the scheduler saw it.
+
+mod admission;
+mod attempts;
+mod memo;
+mod place;
+mod recovery;
+mod room;
+mod settings;
+mod visit;
+mod waits;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+
+use crate::error::Fault;
+use crate::ids::RoomName;
+use crate::ledger::Ledger;
+use crate::store::{Db, Redis};
+use crate::token::{Opened, TokenRefusal, Tokens};
+
+pub(crate) use admission::census;
+pub use admission::run;
+pub use attempts::{Attempt, refuse_attempt, take_attempt, verify_attempt};
+pub use memo::{Session, Who};
+pub use place::{Answer, JoinError, Place, PollError, Status, join, leave, poll};
+pub use room::{Counts, Room, View};
+pub use settings::{Change, ChangeError, Settings, State, change, find_settings, list_settings, load_rooms};
+pub use visit::{Admission, check_visit, end_visit_soon, flush_kept_visits, keep_visit};
+pub use waits::Eta;
+
+pub use crate::store::scripts::queue::Left;
+
+/// The line's own state in this process.
+pub struct Queue {
+    pub(crate) redis: Arc<Redis>,
+    pub(crate) db: Db,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) tokens: Tokens<Session>,
+    pub(crate) token_seconds: i64,
+    memos: memo::Memos,
+    rooms: ArcSwap<HashMap<RoomName, Arc<Room>>>,
+    postgres_serves: AtomicBool,
+}
+
+/// What the line needs of others.
+pub struct Parts {
+    /// Redis.
+    pub redis: Arc<Redis>,
+    /// Postgres.
+    pub db: Db,
+    /// The ledger: who has paid is not let in again by an old token.
+    pub ledger: Arc<Ledger>,
+    /// Signs and opens tokens.
+    pub tokens: Tokens<Session>,
+    /// How long a token is valid, in seconds.
+    pub token_seconds: i64,
+}
+
+impl Queue {
+    /// A line without rooms; [`load_rooms`] brings them.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { redis, db, ledger, tokens, token_seconds } = parts;
+        Self {
+            redis,
+            db,
+            ledger,
+            tokens,
+            token_seconds,
+            memos: memo::Memos::new(),
+            rooms: ArcSwap::default(),
+            postgres_serves: AtomicBool::new(true),
+        }
+    }
+
+    /// A room, if there is one of that name.
+    pub fn room(&self, name: &RoomName) -> Option<Arc<Room>> {
+        self.rooms.load().get(name).cloned()
+    }
+
+    /// Every room.
+    pub fn rooms(&self) -> Vec<Arc<Room>> {
+        self.rooms.load().values().cloned().collect()
+    }
+
+    /// Opens a token: who it is, and what this process remembers of them.
+    pub fn open(&self, token: &str) -> Result<Arc<Opened<Session>>, TokenRefusal> {
+        self.tokens.open(token, |claims| self.memos.session(claims))
+    }
+
+    /// Notes whether Postgres serves. While it does not, nobody is admitted.
+    pub fn note_postgres(&self, serves: bool) {
+        self.postgres_serves.store(serves, Ordering::Relaxed);
+    }
+
+    fn postgres_serves(&self) -> bool {
+        self.postgres_serves.load(Ordering::Relaxed)
+    }
+
+    /// The room of a session. It is gone only where an operator removed it meanwhile.
+    fn room_of(&self, session: &Session) -> Result<Arc<Room>, Fault> {
+        self.room(&session.claims.room).ok_or(Fault::Lost)
+    }
+}

@@ -1,0 +1,320 @@
+//! A visitor's place: taking it, asking for it, giving it up.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::memo::{Last, Memo, Session, Who};
+use super::recovery::believing;
+use super::waits::{self, ASSUMED_PER_PLACE_MS, Eta};
+use super::{Queue, Room, State, attempts};
+use crate::clock;
+use crate::error::Fault;
+use crate::ids::{Epoch, Number, RoomName, UserId};
+use crate::store::scripts::queue::{self as scripts, CameBack, Door, Joined, Left, Shown, Standing};
+use crate::token::{Claims, Use};
+
+/// An active visitor need not ask often, ms.
+const ACTIVE_POLL_MS: u64 = 5_000;
+/// Whoever has no place any more need not ask often either, ms.
+const OVER_POLL_MS: u64 = 10_000;
+/// While the room recovers everyone is asked for soon, so that all are back in time, ms.
+const RECOVERING_POLL_MS: u64 = 3_000;
+/// No answer is given again after this long when admission may be near, ms.
+const NEAR_ANSWER_MS: u64 = 2_000;
+/// Admission may be near below this wait, in seconds, or this position.
+const NEAR_SECONDS: u64 = 20;
+const NEAR_POSITION: u64 = 100;
+
+/// What a visitor's place is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// The password is being checked; the number is kept meanwhile.
+    Verifying,
+    /// In line before the opening.
+    Scheduled,
+    /// In line.
+    Waiting,
+    /// Inside.
+    Active,
+    /// Place or visit ended.
+    Expired,
+    /// Given up by the visitor.
+    Left,
+}
+
+impl Status {
+    /// The status as it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Verifying => "verifying",
+            Self::Scheduled => "scheduled",
+            Self::Waiting => "waiting",
+            Self::Active => "active",
+            Self::Expired => "expired",
+            Self::Left => "left",
+        }
+    }
+}
+
+/// Where a visitor stands.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Place {
+    /// The account; unknown to a process that was asked about an attempt it does not check itself.
+    pub user_id: Option<UserId>,
+    /// The room.
+    pub room: RoomName,
+    /// What the place is.
+    pub status: Status,
+    /// 1 + those with an earlier number who may still come. Null unless in line, and while the room recovers.
+    pub position: Option<u64>,
+    /// Grows when the line had to be set up anew.
+    pub epoch: Epoch,
+    /// How many are in line in all.
+    pub waiting: u64,
+    /// The waiting time, when it is known.
+    pub eta: Option<Eta>,
+    /// When to ask again, in milliseconds.
+    pub poll_after_ms: u64,
+    /// End of the visit.
+    pub active_until: Option<String>,
+    /// Replaces the caller's token from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// When the room opens.
+    pub opens_at: Option<String>,
+    /// What the operators say.
+    pub message: Option<String>,
+    /// The time of this answer.
+    pub server_time: String,
+    /// True where this is the last answer given again, because Redis does not serve.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
+}
+
+/// An answer to a visitor, ready to send.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The place.
+    pub place: Arc<Place>,
+    /// The place as JSON.
+    pub body: Bytes,
+}
+
+/// Why no place was given.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// The room takes nobody in.
+    #[error("the room is closed")]
+    Closed,
+    /// The line is as long as it may be.
+    #[error("the line is full")]
+    Full,
+    /// A store failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum PollError {
+    /// The attempt's password was wrong.
+    #[error("wrong username or password")]
+    Refused,
+    /// A store failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Where someone was found, before it is put into words.
+pub(super) enum Found {
+    InLine { position: Option<u64>, in_line: u64 },
+    Verifying { position: u64, in_line: u64 },
+    Active { ends_ms: i64 },
+    Over(Status),
+}
+
+/// Takes a place for an account whose password was checked. The place carries the token.
+pub async fn join(queue: &Queue, room: &Arc<Room>, user: &UserId) -> Result<Place, JoinError> {
+    let door = if queue.postgres_serves() { Door::Open } else { Door::Shut };
+    let joined = believing!(queue, room, |line| scripts::join(line, user, door))?;
+    let (found, number) = match joined {
+        Joined::Active { number, ends_ms } => (Found::Active { ends_ms }, number),
+        Joined::Recovering { number, in_line } => (Found::InLine { position: None, in_line }, number),
+        Joined::Waiting { number, position, in_line } => (Found::InLine { position: Some(position), in_line }, number),
+        Joined::Closed => return Err(JoinError::Closed),
+        Joined::Full => return Err(JoinError::Full),
+        Joined::Kept => {
+            let (found, number) = find(queue, room, user, NOTHING_SHOWN).await?;
+            (found, number.unwrap_or(NOTHING_SHOWN.number))
+        }
+    };
+    let place = describe(room, Some(user.clone()), &found);
+    let memo = queue.memos.of(&room.name, user.as_str());
+    memo.forget();
+    keep(&memo, place.clone())?;
+    let token = receipt(queue, room, user.as_str(), (Use::Place, number))?;
+    Ok(Place { token: Some(token), ..place })
+}
+
+/// Where a visitor stands now. Asked much too early, the answer is the last one, from memory.
+pub async fn poll(queue: &Queue, session: &Session) -> Result<Answer, PollError> {
+    if let Some(Last { place, body, .. }) = session.memo.early() {
+        return Ok(Answer { place, body });
+    }
+    let room = queue.room_of(session)?;
+    let asked = match &session.who {
+        Who::Account(user) => ask(queue, &room, session, user).await.map_err(PollError::from),
+        Who::Attempt(attempt) => attempts::ask(queue, &room, session, attempt).await,
+    };
+    match asked {
+        Ok(place) => Ok(keep(&session.memo, place)?),
+        Err(PollError::Fault(fault)) => stale(&session.memo).ok_or(PollError::Fault(fault)),
+        Err(refused) => Err(refused),
+    }
+}
+
+/// Gives up place and visit, or withdraws an attempt.
+pub async fn leave(queue: &Queue, session: &Session) -> Result<Left, Fault> {
+    let room = queue.room_of(session)?;
+    let left = match &session.who {
+        Who::Account(user) => believing!(queue, &room, |line| scripts::leave(line, user))?,
+        Who::Attempt(attempt) => attempts::withdraw(queue, &room, attempt).await?,
+    };
+    session.memo.forget();
+    if left == Left::Visit {
+        room.wake();
+    }
+    metrics::counter!("anteroom_leaves_total", "room" => room.name.to_string(), "reason" => "left").increment(1);
+    Ok(left)
+}
+
+/// What a caller without a token shows: no number of an earlier epoch.
+const NOTHING_SHOWN: Shown = Shown { epoch: Epoch(0), number: Number(0), since_ms: 0 };
+
+async fn ask(queue: &Queue, room: &Arc<Room>, session: &Session, user: &UserId) -> Result<Place, Fault> {
+    let claims = &session.claims;
+    let number = claims.number.unwrap_or(NOTHING_SHOWN.number);
+    let shown = Shown { epoch: claims.epoch, number, since_ms: claims.iat * 1_000 };
+    let (found, back) = find(queue, room, user, shown).await?;
+    let mut place = describe(room, Some(user.clone()), &found);
+    let ends_soon = claims.exp - clock::unix_ms() / 1_000 < queue.token_seconds / 4;
+    let in_place = !matches!(found, Found::Over(_));
+    if in_place && (ends_soon || back.is_some()) {
+        place.token = Some(receipt(queue, room, user.as_str(), (Use::Place, back.unwrap_or(number)))?);
+    }
+    Ok(place)
+}
+
+/// Finds an account in line or inside, taking it back to an earlier place if it has one. Tells the number where that
+/// place had to be looked for.
+pub(super) async fn find(
+    queue: &Queue,
+    room: &Arc<Room>,
+    user: &UserId,
+    shown: Shown,
+) -> Result<(Found, Option<Number>), Fault> {
+    let per_place_ms = room.view().wait_per_place_ms.unwrap_or(ASSUMED_PER_PLACE_MS);
+    let standing = believing!(queue, room, |line| scripts::place(line, user, per_place_ms))?;
+    if standing != Standing::Absent {
+        return Ok((found(&standing), None));
+    }
+    match believing!(queue, room, |line| scripts::come_back(line, user, shown))? {
+        CameBack::Back { number } => {
+            room.wake();
+            let standing = believing!(queue, room, |line| scripts::place(line, user, per_place_ms))?;
+            Ok((found(&standing), Some(number)))
+        }
+        CameBack::Recalled { number, position, in_line } => {
+            room.wake();
+            Ok((Found::InLine { position: Some(position), in_line }, Some(number)))
+        }
+        CameBack::Left => Ok((Found::Over(Status::Left), None)),
+        CameBack::Gone => Ok((Found::Over(Status::Expired), None)),
+    }
+}
+
+fn found(standing: &Standing) -> Found {
+    match *standing {
+        Standing::Active { ends_ms } => Found::Active { ends_ms },
+        Standing::Waiting { position, in_line } => Found::InLine { position: Some(position), in_line },
+        Standing::Recovering { in_line } => Found::InLine { position: None, in_line },
+        Standing::Absent => Found::Over(Status::Expired),
+    }
+}
+
+/// Puts what was found into words.
+pub(super) fn describe(room: &Room, user_id: Option<UserId>, found: &Found) -> Place {
+    let view = room.view();
+    let per_place = view.wait_per_place_ms.filter(|_| view.state == State::Open || view.state == State::Draining);
+    let spread = per_place.unwrap_or(ASSUMED_PER_PLACE_MS);
+    let (status, position, waiting, poll_after_ms, ends_ms) = match *found {
+        Found::InLine { position: None, in_line } => (Status::Waiting, None, in_line, RECOVERING_POLL_MS, None),
+        Found::InLine { position: Some(position), in_line } => {
+            let status = if view.state == State::Scheduled { Status::Scheduled } else { Status::Waiting };
+            let poll_ms = waits::poll_after_ms(position, spread, rand::random());
+            (status, Some(position), in_line, poll_ms, None)
+        }
+        Found::Verifying { position, in_line } => {
+            let poll_ms = waits::poll_after_ms(position.min(NEAR_POSITION), spread, rand::random());
+            (Status::Verifying, Some(position), in_line, poll_ms, None)
+        }
+        Found::Active { ends_ms } => (Status::Active, None, view.counts.waiting, ACTIVE_POLL_MS, Some(ends_ms)),
+        Found::Over(status) => (status, None, view.counts.waiting, OVER_POLL_MS, None),
+    };
+    Place {
+        user_id,
+        room: room.name.clone(),
+        status,
+        position,
+        epoch: room.epoch(),
+        waiting,
+        eta: position.and_then(|position| per_place.map(|per_place_ms| waits::eta(position, per_place_ms))),
+        poll_after_ms,
+        active_until: ends_ms.map(|ms| clock::rfc3339(clock::from_unix_ms(ms))),
+        token: None,
+        opens_at: view.opens_at.map(clock::rfc3339),
+        message: view.message.clone(),
+        server_time: clock::rfc3339(clock::utc()),
+        stale: false,
+    }
+}
+
+/// Signs who has which number in which room.
+pub(super) fn receipt(queue: &Queue, room: &Room, sub: &str, of: (Use, Number)) -> Result<String, Fault> {
+    let iat = clock::unix_ms() / 1_000;
+    let (purpose, number) = of;
+    queue.tokens.sign(&Claims {
+        sub: sub.to_owned(),
+        room: room.name.clone(),
+        epoch: room.epoch(),
+        number: Some(number),
+        purpose,
+        iat,
+        exp: iat + queue.token_seconds,
+    })
+}
+
+/// Remembers an answer, so that asking again too early costs nothing.
+pub(super) fn keep(memo: &Memo, place: Place) -> Result<Answer, Fault> {
+    let body = Bytes::from(serde_json::to_vec(&place).map_err(|e| Fault::Defect(e.to_string()))?);
+    let near = place.position.is_none_or(|position| position <= NEAR_POSITION)
+        || place.eta.is_none_or(|eta| eta.p50_seconds < NEAR_SECONDS);
+    let half = place.poll_after_ms / 2;
+    let early_ms = if near { half.min(NEAR_ANSWER_MS) } else { half };
+    let place = Arc::new(place);
+    memo.remember(Arc::clone(&place), body.clone(), early_ms);
+    Ok(Answer { place, body })
+}
+
+/// The last answer, marked as such, where there is one.
+fn stale(memo: &Memo) -> Option<Answer> {
+    let last = memo.last()?;
+    let place = Place { stale: true, ..(*last.place).clone() };
+    let body = serde_json::to_vec(&place).ok()?;
+    Some(Answer { place: Arc::new(place), body: body.into() })
+}

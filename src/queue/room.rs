@@ -1,0 +1,135 @@
+//! One room as this process knows it: its keys, its epoch, and how the last run of the scheduler found it.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
+
+use super::settings::State;
+use super::waits::Waits;
+use crate::ids::{Epoch, RoomName, UserId};
+use crate::store::Redis;
+use crate::store::keys::RoomKeys;
+use crate::store::scripts::queue::Line;
+
+/// A room of this process.
+pub struct Room {
+    /// Its name.
+    pub name: RoomName,
+    pub(super) keys: RoomKeys,
+    epoch: AtomicI64,
+    pub(super) view: ArcSwap<View>,
+    waits: Mutex<Waits>,
+    /// Told when someone should be admitted before the next second.
+    pub(super) wake: Notify,
+    pub(super) repair: tokio::sync::Mutex<()>,
+    pub(super) kept: Mutex<Vec<(UserId, i64)>>,
+}
+
+/// How many are where, as the last run of the scheduler counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
+    /// Visits under way.
+    pub active: u64,
+    /// Accounts in line.
+    pub waiting: u64,
+    /// Accounts that were absent at their turn and keep their number for a while.
+    pub aside: u64,
+    /// Login attempts in line.
+    pub pending: u64,
+    /// Accounts that missed one visit and are back.
+    pub recalled: u64,
+    /// Visits ever begun in this epoch.
+    pub admitted: u64,
+}
+
+/// A room as it was found last.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// What it does now, the clock considered.
+    pub state: State,
+    /// How many are where.
+    pub counts: Counts,
+    /// Visits at once, at most.
+    pub capacity: i64,
+    /// Admissions in a second, at most.
+    pub admit_per_second: f64,
+    /// When it opens, if that is set.
+    pub opens_at: Option<DateTime<Utc>>,
+    /// What the operators say to those in line.
+    pub message: Option<String>,
+    /// How long a hold lasts, ms.
+    pub hold_ms: i64,
+    /// How long each place in line takes, ms, as measured; unknown without admissions.
+    pub wait_per_place_ms: Option<f64>,
+    /// Admissions in the last minute.
+    pub admitted_per_minute: u64,
+    /// When it was seen, by this process' uptime, ms; 0 for never.
+    pub seen_at_ms: u64,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self {
+            state: State::Recovering,
+            counts: Counts::default(),
+            capacity: 0,
+            admit_per_second: 0.0,
+            opens_at: None,
+            message: None,
+            hold_ms: 300_000,
+            wait_per_place_ms: None,
+            admitted_per_minute: 0,
+            seen_at_ms: 0,
+        }
+    }
+}
+
+impl Room {
+    pub(super) fn new(name: RoomName, epoch: Epoch) -> Self {
+        Self {
+            keys: RoomKeys::new(&name),
+            name,
+            epoch: AtomicI64::new(epoch.0),
+            view: ArcSwap::default(),
+            waits: Mutex::default(),
+            wake: Notify::new(),
+            repair: tokio::sync::Mutex::new(()),
+            kept: Mutex::default(),
+        }
+    }
+
+    /// The epoch that this process believes in.
+    pub fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Acquire))
+    }
+
+    pub(super) fn set_epoch(&self, epoch: Epoch) {
+        self.epoch.store(epoch.0, Ordering::Release);
+    }
+
+    /// The room as the last run of the scheduler found it.
+    pub fn view(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+
+    /// Has the scheduler look at the room at once.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Waits until someone has the scheduler look at the room.
+    pub async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    pub(super) fn line<'a>(&'a self, redis: &'a Redis) -> Line<'a> {
+        Line { redis, keys: &self.keys, epoch: self.epoch() }
+    }
+
+    pub(super) fn waits(&self) -> MutexGuard<'_, Waits> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,68 @@
+//! Visits: whether someone is inside now, and until when.
+
+use std::sync::{Arc, PoisonError};
+
+use super::memo::{Session, Who};
+use super::place::{self, Answer, PollError};
+use super::recovery::believing;
+use super::{Queue, Room};
+use crate::error::Fault;
+use crate::ids::UserId;
+use crate::store::scripts::queue as scripts;
+
+/// After a new payment the visit goes on for this long, to show the receipt and the balance, ms.
+const AFTER_PAYMENT_MS: i64 = 60_000;
+
+/// Visits kept by one call at most.
+const KEPT_AT_ONCE: usize = 500;
+
+/// Whether a caller may go on.
+#[derive(Debug)]
+pub enum Admission {
+    /// There is a visit.
+    Admitted,
+    /// There is none: where they stand instead.
+    NotAdmitted(Answer),
+}
+
+/// Checks that a visitor is inside, and claims the visit. A visit seen less than a second ago needs no second look,
+/// and a refusal within the poll interval is answered from memory.
+pub async fn check_visit(queue: &Queue, session: &Session) -> Result<Admission, PollError> {
+    if session.memo.has_visit() {
+        return Ok(Admission::Admitted);
+    }
+    let Who::Account(user) = &session.who else {
+        return place::poll(queue, session).await.map(Admission::NotAdmitted);
+    };
+    if let Some(last) = session.memo.early().filter(|last| last.place.status != place::Status::Active) {
+        return Ok(Admission::NotAdmitted(Answer { place: last.place, body: last.body }));
+    }
+    let room = queue.room_of(session)?;
+    if let Some(ends_ms) = believing!(queue, &room, |line| scripts::visit(line, user))? {
+        session.memo.trust_visit(ends_ms);
+        return Ok(Admission::Admitted);
+    }
+    session.memo.forget();
+    place::poll(queue, session).await.map(Admission::NotAdmitted)
+}
+
+/// Notes that a visit must last until a hold of it ends. What is noted reaches Redis within a tick.
+pub fn keep_visit(room: &Room, user: &UserId, until_ms: i64) {
+    room.kept.lock().unwrap_or_else(PoisonError::into_inner).push((user.clone(), until_ms));
+}
+
+/// Tells Redis which visits must last, in bounded steps.
+pub async fn flush_kept_visits(queue: &Queue, room: &Arc<Room>) -> Result<(), Fault> {
+    let kept = std::mem::take(&mut *room.kept.lock().unwrap_or_else(PoisonError::into_inner));
+    for some in kept.chunks(KEPT_AT_ONCE) {
+        believing!(queue, room, |line| scripts::keep_visits(line, some))?;
+    }
+    Ok(())
+}
+
+/// After a new payment: the visit ends soon, and its slot goes to the next in line.
+pub async fn end_visit_soon(queue: &Queue, room: &Arc<Room>, user: &UserId) -> Result<(), Fault> {
+    believing!(queue, room, |line| scripts::end_visit_soon(line, user, AFTER_PAYMENT_MS))?;
+    queue.memos.of(&room.name, user.as_str()).forget();
+    Ok(())
+}
