@@ -38,6 +38,8 @@ impl Db {
             .application_name("anteroom")
             .disable_statement_logging()
             .options([
+                // A rollback where nothing is open, as after each release, is no news.
+                ("client_min_messages", "error"),
                 ("statement_timeout", statement_ms.as_str()),
                 ("idle_in_transaction_session_timeout", "5000"),
                 ("lock_timeout", statement_ms.as_str()),

@@ -7,4 +7,4 @@ pub mod script;
 pub mod scripts;
 
 pub use db::Db;
-pub use redis::Redis;
+pub use redis::{Redis, redis_safety};

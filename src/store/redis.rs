@@ -87,7 +87,7 @@ impl Redis {
         let (slot, lane) = self.lane().await?;
         let mut handle = lane.handle.clone();
         let answer = handle.send_packed_command(cmd).await;
-        self.read(slot, &lane, answer)
+        read(slot, &lane, answer)
     }
 
     /// The run of the Redis that answers now: the first characters of its run id.
@@ -107,28 +107,7 @@ impl Redis {
             };
         }
         call.script.duration().record(started.elapsed().as_secs_f64());
-        self.read(slot, lane, answer)
-    }
-
-    fn read<T: FromRedisValue>(
-        &self,
-        slot: &Slot,
-        lane: &Arc<Lane>,
-        answer: Result<Value, RedisError>,
-    ) -> Result<T, Fault> {
-        match answer {
-            Ok(value) => T::from_redis_value(value)
-                .map_err(|e| Fault::Defect(format!("Redis answered otherwise than its script says: {e}"))),
-            Err(e) => {
-                if e.is_unrecoverable_error()
-                    || e.is_timeout()
-                    || e.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
-                {
-                    give_up(slot, lane);
-                }
-                Err(unserved(e))
-            }
-        }
+        read(slot, lane, answer)
     }
 
     async fn lane(&self) -> Result<(&Slot, Arc<Lane>), Fault> {
@@ -140,7 +119,8 @@ impl Redis {
         if let Some(lane) = slot.lane.load_full() {
             return Ok((slot, lane));
         }
-        let lane = Arc::new(self.connect().await?);
+        // Boxed: it is rare, and would make every future that asks Redis ten times as large.
+        let lane = Arc::new(Box::pin(self.connect()).await?);
         slot.lane.store(Some(Arc::clone(&lane)));
         Ok((slot, lane))
     }
@@ -152,6 +132,39 @@ impl Redis {
         let run = told.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default();
         let run = run.chars().take(RUN_CHARACTERS).collect::<String>().into();
         Ok(Lane { _kept: kept, handle, run })
+    }
+}
+
+/// Whether Redis answers, and what about it would lose data: no AOF, or an eviction policy.
+pub async fn redis_safety(redis: &Redis) -> Result<Vec<String>, Fault> {
+    let told: String = redis.command(redis::cmd("INFO").arg("persistence")).await?;
+    let memory: String = redis.command(redis::cmd("INFO").arg("memory")).await?;
+    let field = |text: &str, name: &str| {
+        text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim_start_matches(':').to_owned()
+    };
+    let mut warnings = Vec::new();
+    if field(&told, "aof_enabled") != "1" {
+        warnings.push("Redis keeps no append-only file: a restart loses the line (set appendonly yes)".to_owned());
+    }
+    let policy = field(&memory, "maxmemory_policy");
+    if policy != "noeviction" {
+        warnings.push(format!("Redis may evict keys of the line (set maxmemory-policy noeviction, not {policy})"));
+    }
+    Ok(warnings)
+}
+
+/// Reads an answer; a lane that broke on the way is given up.
+fn read<T: FromRedisValue>(slot: &Slot, lane: &Arc<Lane>, answer: Result<Value, RedisError>) -> Result<T, Fault> {
+    match answer {
+        Ok(value) => T::from_redis_value(value)
+            .map_err(|e| Fault::Defect(format!("Redis answered otherwise than its script says: {e}"))),
+        Err(e) => {
+            if e.is_unrecoverable_error() || e.is_timeout() || e.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+            {
+                give_up(slot, lane);
+            }
+            Err(unserved(e))
+        }
     }
 }
 

@@ -30,6 +30,7 @@ pub static ALL: &[&Script] = &[
     &queue::ADMIT,
     &queue::SETUP_ROOM,
     &queue::CONFIGURE_ROOM,
+    &queue::COUNTS,
     &seats::HOLD,
     &seats::RELEASE,
     &seats::BEGIN_PAYMENT,
@@ -39,6 +40,7 @@ pub static ALL: &[&Script] = &[
     &seats::SETUP_SCHEDULE,
     &seats::RESTORE_SOLD,
     &seats::STALE_PAYMENTS,
+    &seats::CENSUS,
 ];
 
 macro_rules! script {

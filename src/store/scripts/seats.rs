@@ -1,5 +1,9 @@
 //! The seats' scripts: one function each.
 
+use std::collections::HashMap;
+
+use deadpool_redis::redis;
+
 use super::{Reply, script};
 use crate::error::Fault;
 use crate::ids::{Epoch, Points, ReservationId, SeatId, UserId};
@@ -16,6 +20,13 @@ script!(AVAILABILITY, "seats/availability");
 script!(SETUP_SCHEDULE, "seats/setup_schedule");
 script!(RESTORE_SOLD, "seats/restore_sold");
 script!(STALE_PAYMENTS, "seats/stale_payments");
+script!(CENSUS, "seats/census");
+
+/// The score of a seat that an account owns: it never ends. As in `settle.lua`.
+const NEVER_MS: i64 = 9_000_000_000_000_000;
+
+/// Reservations of one account in one schedule that are listed.
+const LISTED: isize = 50;
 
 /// A schedule's seats as a caller knows them: their keys, and the epoch it believes in.
 #[derive(Clone, Copy)]
@@ -44,17 +55,20 @@ pub(crate) struct HoldLimits<'a> {
     pub(crate) key_digest: Option<&'a str>,
 }
 
+/// A seat that is not free, and the reservation that it was sold in.
+pub(crate) type TakenSeat = (SeatId, Option<ReservationId>);
+
 /// What asking for seats gave.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Held {
+pub(crate) enum HoldAnswer {
     Repeated { reservation: ReservationId },
     Yours { reservation: ReservationId },
-    Taken { seats: Vec<(SeatId, Option<ReservationId>)> },
+    Taken { seats: Vec<TakenSeat> },
     Limit { has: u64 },
     Held { expires_ms: i64 },
 }
 
-pub(crate) async fn hold(hall: Hall<'_>, claim: Claim<'_>, limits: HoldLimits<'_>) -> Result<Held, Fault> {
+pub(crate) async fn hold(hall: Hall<'_>, claim: Claim<'_>, limits: HoldLimits<'_>) -> Result<HoldAnswer, Fault> {
     let k = hall.keys;
     let (own, made) = (k.user(claim.user), k.reservations(claim.user));
     let (reservation, key) = (k.reservation(claim.reservation), k.key(claim.user, limits.key_digest.unwrap_or("-")));
@@ -71,11 +85,11 @@ pub(crate) async fn hold(hall: Hall<'_>, claim: Claim<'_>, limits: HoldLimits<'_
         })
         .await?;
     match reply.word()? {
-        "repeated" => Ok(Held::Repeated { reservation: reservation_at(&reply, 1)? }),
-        "yours" => Ok(Held::Yours { reservation: reservation_at(&reply, 1)? }),
-        "taken" => Ok(Held::Taken { seats: taken(&reply)? }),
-        "limit" => Ok(Held::Limit { has: reply.count(1)? }),
-        "held" => Ok(Held::Held { expires_ms: reply.number(1)? }),
+        "repeated" => Ok(HoldAnswer::Repeated { reservation: reservation_at(&reply, 1)? }),
+        "yours" => Ok(HoldAnswer::Yours { reservation: reservation_at(&reply, 1)? }),
+        "taken" => Ok(HoldAnswer::Taken { seats: taken(&reply)? }),
+        "limit" => Ok(HoldAnswer::Limit { has: reply.count(1)? }),
+        "held" => Ok(HoldAnswer::Held { expires_ms: reply.number(1)? }),
         _ => Err(reply.unexpected()),
     }
 }
@@ -113,7 +127,7 @@ pub(crate) async fn release(hall: Hall<'_>, claim: Claim<'_>) -> Result<Released
 
 /// What asking to begin a payment gave.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Begun {
+pub(crate) enum BeginAnswer {
     Unknown,
     Confirmed,
     Over,
@@ -127,7 +141,7 @@ pub(crate) async fn begin_payment(
     claim: Claim<'_>,
     attempt: &str,
     payment_ms: i64,
-) -> Result<Begun, Fault> {
+) -> Result<BeginAnswer, Fault> {
     let k = hall.keys;
     let (own, reservation) = (k.user(claim.user), k.reservation(claim.reservation));
     let holds: Vec<String> = claim.seats.iter().map(|seat| k.hold(seat)).collect();
@@ -142,12 +156,12 @@ pub(crate) async fn begin_payment(
         })
         .await?;
     match reply.word()? {
-        "unknown" => Ok(Begun::Unknown),
-        "confirmed" => Ok(Begun::Confirmed),
-        "over" => Ok(Begun::Over),
-        "amount" => Ok(Begun::OtherAmount { amount: Points(reply.number(1)?) }),
-        "begun" => Ok(Begun::Begun { attempt: reply.text(1)?.to_owned() }),
-        "expired" => Ok(Begun::Expired),
+        "unknown" => Ok(BeginAnswer::Unknown),
+        "confirmed" => Ok(BeginAnswer::Confirmed),
+        "over" => Ok(BeginAnswer::Over),
+        "amount" => Ok(BeginAnswer::OtherAmount { amount: Points(reply.number(1)?) }),
+        "begun" => Ok(BeginAnswer::Begun { attempt: reply.text(1)?.to_owned() }),
+        "expired" => Ok(BeginAnswer::Expired),
         _ => Err(reply.unexpected()),
     }
 }
@@ -249,6 +263,55 @@ pub(crate) async fn stale_payments(hall: Hall<'_>, most: u32) -> Result<Vec<Rese
     (0..reply.texts_from(0)?.len()).map(|at| reservation_at(&reply, at)).collect()
 }
 
+/// Every hold and every sold seat of a schedule at one moment.
+#[derive(Debug)]
+pub(crate) struct Census {
+    pub(crate) now_ms: i64,
+    pub(crate) held: Vec<(String, i64)>,
+    pub(crate) sold: HashMap<String, String>,
+}
+
+pub(crate) async fn census(hall: Hall<'_>) -> Result<Census, Fault> {
+    let k = hall.keys;
+    let reply: Reply = hall.redis.call(Call::new(&CENSUS, &[&k.held, &k.sold])).await?;
+    let held = reply.pairs(1)?.into_iter().map(|(seat, ms)| Ok((seat, ms.parse().map_err(|_| reply.unexpected())?)));
+    Ok(Census {
+        now_ms: reply.number(0)?,
+        held: held.collect::<Result<_, Fault>>()?,
+        sold: reply.pairs(2)?.into_iter().collect(),
+    })
+}
+
+/// The fields of a reservation; none where there is none.
+pub(crate) async fn read_reservation(hall: Hall<'_>, id: &ReservationId) -> Result<Vec<(String, String)>, Fault> {
+    hall.redis.command(redis::cmd("HGETALL").arg(hall.keys.reservation(id))).await
+}
+
+/// The reservations that an account made, the latest first.
+pub(crate) async fn list_reservations(hall: Hall<'_>, user: &UserId) -> Result<Vec<ReservationId>, Fault> {
+    let mut range = redis::cmd("ZRANGE");
+    range.arg(hall.keys.reservations(user)).arg(0).arg(LISTED - 1).arg("REV");
+    let ids: Vec<String> = hall.redis.command(&range).await?;
+    Ok(ids.iter().filter_map(|id| ReservationId::parse(id).ok()).collect())
+}
+
+/// What the schedule says its incarnation is; nothing where there is none.
+pub(crate) async fn read_incarnation(redis: &Redis, keys: &ScheduleKeys) -> Result<Option<String>, Fault> {
+    redis.command(redis::cmd("HGET").arg(&keys.meta).arg("incarnation")).await
+}
+
+/// Counts seats that an account owns towards its limit, before the schedule is set up for a new epoch.
+pub(crate) async fn note_owned(hall: Hall<'_>, user: &UserId, seats: &[SeatId]) -> Result<(), Fault> {
+    let own = hall.keys.user(user);
+    let mut add = redis::cmd("ZADD");
+    add.arg(&own);
+    for seat in seats {
+        add.arg(NEVER_MS).arg(seat.as_str());
+    }
+    hall.redis.command::<()>(&add).await?;
+    hall.redis.command::<()>(redis::cmd("PERSIST").arg(&own)).await
+}
+
 fn seat_args(call: Call, seats: &[SeatId]) -> Call {
     seats.iter().fold(call, |call, seat| call.arg(seat.as_str()))
 }
@@ -257,7 +320,7 @@ fn reservation_at(reply: &Reply, at: usize) -> Result<ReservationId, Fault> {
     ReservationId::parse(reply.text(at)?).map_err(|_| reply.unexpected())
 }
 
-fn taken(reply: &Reply) -> Result<Vec<(SeatId, Option<ReservationId>)>, Fault> {
+fn taken(reply: &Reply) -> Result<Vec<TakenSeat>, Fault> {
     let texts = reply.texts_from(1)?;
     let pairs = texts.chunks_exact(2).map(|pair| {
         let seat = SeatId::parse(pair[0]).map_err(|_| reply.unexpected())?;

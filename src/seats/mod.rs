@@ -1,0 +1,68 @@
+//! Seats: plans, which are free, and who holds them until when.
+//!
+//! Redis holds and sells seats in atomic steps (`lua/seats/`); plans and prices are in memory, from Postgres. What is
+//! sold for good is said by the ledger's payments; a Redis that forgot is told again from there.
+
+mod availability;
+mod best;
+mod hold;
+mod plan;
+mod recovery;
+mod reservation;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::ids::{RoomName, ScheduleId};
+use crate::ledger::Ledger;
+use crate::store::{Db, Redis};
+
+pub(crate) use availability::census;
+pub use availability::{Listed, Snapshot, availability};
+pub use best::find_together;
+pub use hold::{Asking, HoldRefusal, Wanted, hold};
+pub use plan::{Plan, Schedule, Seat, refresh_plans};
+pub use reservation::{
+    Begin, Cancel, Reservation, ReservationState, abort_payment, begin_payment, cancel, find, list_held, settle, stale,
+};
+
+/// For how long a reservation is remembered after its hold was made, ms: a day, as Idempotency-Keys are.
+const REMEMBERED_MS: i64 = 24 * 3_600 * 1_000;
+
+/// The seats' own state in this process.
+pub struct Seats {
+    pub(crate) redis: Arc<Redis>,
+    pub(crate) db: Db,
+    pub(crate) ledger: Arc<Ledger>,
+    most_per_user: usize,
+    payment_ms: i64,
+    schedules: ArcSwap<HashMap<ScheduleId, Arc<Schedule>>>,
+}
+
+impl Seats {
+    /// Seats without plans; [`refresh_plans`] brings them. A payment may take `payment_seconds`.
+    pub fn new(parts: (Arc<Redis>, Db, Arc<Ledger>), most_per_user: usize, payment_seconds: u64) -> Self {
+        let (redis, db, ledger) = parts;
+        let payment_ms = i64::try_from(payment_seconds.saturating_mul(1_000)).unwrap_or(i64::MAX);
+        Self { redis, db, ledger, most_per_user, payment_ms, schedules: ArcSwap::default() }
+    }
+
+    /// A schedule, if there is one.
+    pub fn schedule(&self, id: ScheduleId) -> Option<Arc<Schedule>> {
+        self.schedules.load().get(&id).cloned()
+    }
+
+    /// The schedules of a room, by time.
+    pub fn schedules_of(&self, room: &RoomName) -> Vec<Arc<Schedule>> {
+        let mut of: Vec<_> = self.schedules.load().values().filter(|s| s.room == *room).cloned().collect();
+        of.sort_by_key(|schedule| (schedule.starts_at, schedule.id));
+        of
+    }
+
+    /// Every schedule.
+    pub fn all(&self) -> Vec<Arc<Schedule>> {
+        self.schedules.load().values().cloned().collect()
+    }
+}

@@ -1,0 +1,171 @@
+//! Seat plans and prices: in memory, from Postgres, refreshed when their version changes.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use arc_swap::ArcSwapOption;
+use chrono::{DateTime, Utc};
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use tokio::sync::Mutex;
+
+use super::{Seats, Snapshot};
+use crate::error::Fault;
+use crate::ids::{Epoch, Points, RoomName, ScheduleId, SeatId};
+use crate::store::Redis;
+use crate::store::keys::ScheduleKeys;
+use crate::store::scripts::seats::Hall;
+
+/// One seat of a plan.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    /// Its label, such as `A1`.
+    pub label: SeatId,
+    /// The section that it stands in.
+    pub section: String,
+    /// Its row.
+    pub row: String,
+    /// Its number within the row.
+    pub number: i32,
+    /// What it costs.
+    pub price: Points,
+    /// Its JSON up to the status, which is all that changes.
+    pub(super) json: String,
+}
+
+/// The seats of one schedule, in the plan's order.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// In the plan's order.
+    pub seats: Vec<Seat>,
+    index: HashMap<SeatId, usize>,
+}
+
+impl Plan {
+    pub(super) fn new(seats: Vec<Seat>) -> Self {
+        let index = seats.iter().enumerate().map(|(at, seat)| (seat.label.clone(), at)).collect();
+        Self { seats, index }
+    }
+
+    /// Where in the plan's order a seat stands.
+    pub fn position(&self, seat: &str) -> Option<usize> {
+        SeatId::parse(seat).ok().and_then(|seat| self.index.get(&seat).copied())
+    }
+
+    /// A seat by its label.
+    pub fn seat(&self, label: &SeatId) -> Option<&Seat> {
+        self.index.get(label).map(|at| &self.seats[*at])
+    }
+
+    /// The lowest price.
+    pub fn price_from(&self) -> Points {
+        self.seats.iter().map(|seat| seat.price).min().unwrap_or_default()
+    }
+}
+
+/// One performance, as this process knows it.
+pub struct Schedule {
+    /// Its id.
+    pub id: ScheduleId,
+    /// The concert that it is a performance of.
+    pub concert: i64,
+    /// The room whose line leads to it.
+    pub room: RoomName,
+    /// What is on the poster.
+    pub title: String,
+    /// Where it is.
+    pub venue: String,
+    /// When it begins.
+    pub starts_at: DateTime<Utc>,
+    /// Its seats.
+    pub plan: Plan,
+    plan_version: i64,
+    pub(super) keys: ScheduleKeys,
+    epoch: AtomicI64,
+    pub(super) snapshot: ArcSwapOption<Snapshot>,
+    pub(super) snapshot_at_ms: AtomicU64,
+    pub(super) refresh: Mutex<()>,
+    pub(super) repair: Mutex<()>,
+}
+
+impl Schedule {
+    /// The epoch that this process believes in.
+    pub fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Acquire))
+    }
+
+    pub(super) fn set_epoch(&self, epoch: Epoch) {
+        self.epoch.store(epoch.0, Ordering::Release);
+    }
+
+    pub(super) fn hall<'a>(&'a self, redis: &'a Redis) -> Hall<'a> {
+        Hall { redis, keys: &self.keys, epoch: self.epoch() }
+    }
+}
+
+const SCHEDULES: &str = "select s.id, s.concert_id, s.room, c.title, s.venue, s.starts_at, s.epoch, s.plan_version \
+     from schedules s join concerts c on c.id = s.concert_id";
+
+const SEATS: &str =
+    "select label, section, row_label, number, price from seats where schedule_id = $1 order by ordinal";
+
+/// Brings this process to know every schedule of Postgres, with the plans that changed. One statement when none did.
+pub async fn refresh_plans(seats: &Seats) -> Result<(), Fault> {
+    let rows = sqlx::query(SCHEDULES).fetch_all(seats.db.pool()).await?;
+    let known = seats.schedules.load_full();
+    let mut schedules = HashMap::with_capacity(rows.len());
+    let mut changed = rows.len() != known.len();
+    for row in rows {
+        let (id, version) = (ScheduleId(row.try_get("id")?), row.try_get::<i64, _>("plan_version")?);
+        let schedule = if let Some(same) = known.get(&id).filter(|schedule| schedule.plan_version == version) {
+            Arc::clone(same)
+        } else {
+            changed = true;
+            Arc::new(load(seats, &row, id).await?)
+        };
+        schedules.insert(id, schedule);
+    }
+    if changed {
+        seats.schedules.store(Arc::new(schedules));
+    }
+    Ok(())
+}
+
+async fn load(seats: &Seats, row: &PgRow, id: ScheduleId) -> Result<Schedule, Fault> {
+    let rows = sqlx::query(SEATS).bind(id.0).fetch_all(seats.db.pool()).await?;
+    let plan = rows.iter().map(read_seat).collect::<Result<Vec<_>, Fault>>()?;
+    let room: String = row.try_get("room")?;
+    Ok(Schedule {
+        id,
+        concert: row.try_get("concert_id")?,
+        room: RoomName::parse(&room).map_err(|e| Fault::Defect(format!("schedule {id}: {e}")))?,
+        title: row.try_get("title")?,
+        venue: row.try_get("venue")?,
+        starts_at: row.try_get("starts_at")?,
+        plan: Plan::new(plan),
+        plan_version: row.try_get("plan_version")?,
+        keys: ScheduleKeys::new(id),
+        epoch: AtomicI64::new(row.try_get("epoch")?),
+        snapshot: ArcSwapOption::empty(),
+        snapshot_at_ms: AtomicU64::new(0),
+        refresh: Mutex::new(()),
+        repair: Mutex::new(()),
+    })
+}
+
+fn read_seat(row: &PgRow) -> Result<Seat, Fault> {
+    let label: String = row.try_get("label")?;
+    let label = SeatId::parse(&label).map_err(|e| Fault::Defect(format!("seat {label:?}: {e}")))?;
+    let (section, row_label): (String, String) = (row.try_get("section")?, row.try_get("row_label")?);
+    let (number, price) = (row.try_get("number")?, Points(row.try_get("price")?));
+    let mut json = format!("{{\"seatId\":{}", serde_json::json!(label));
+    let _ = write!(
+        json,
+        ",\"section\":{},\"row\":{},\"number\":{number},\"price\":{price},\"status\":\"",
+        serde_json::json!(section),
+        serde_json::json!(row_label)
+    );
+    Ok(Seat { label, section, row: row_label, number, price, json })
+}

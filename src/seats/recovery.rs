@@ -1,0 +1,88 @@
+//! When Redis forgets: what is sold is told again from Postgres; holds that survived are kept.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Schedule, Seats};
+use crate::error::Fault;
+use crate::ids::{Epoch, ScheduleId, SeatId, UserId};
+use crate::ledger;
+use crate::store::script::incarnation;
+use crate::store::scripts::seats::{self as scripts, Hall};
+
+/// How often to look whether another process is done with what we wanted to do, and how long between looks.
+const LOOKS: usize = 20;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
+/// Seats told by one call at most.
+const TOLD_AT_ONCE: usize = 500;
+
+/// Runs a step of a schedule; where Redis lost it, recovers it and runs the step once more.
+macro_rules! believing {
+    ($seats:expr, $schedule:expr, |$hall:ident| $step:expr) => {{
+        let $hall = $schedule.hall(&$seats.redis);
+        match $step.await {
+            Err($crate::error::Fault::Lost) => {
+                // Boxed: it is rare, and would make every future of a visitor ten times as large.
+                Box::pin($crate::seats::recovery::recover($seats, $schedule)).await?;
+                let $hall = $schedule.hall(&$seats.redis);
+                $step.await
+            }
+            other => other,
+        }
+    }};
+}
+pub(super) use believing;
+
+/// Sets a schedule's seats up again, or learns that another process has. Returns when they can be used.
+pub(super) async fn recover(seats: &Seats, schedule: &Arc<Schedule>) -> Result<(), Fault> {
+    let _one_at_a_time = schedule.repair.lock().await;
+    for _ in 0..LOOKS {
+        let epoch = read_epoch(seats, schedule.id).await?;
+        let run = seats.redis.run().await?;
+        let told = scripts::read_incarnation(&seats.redis, &schedule.keys).await?;
+        if epoch.0 > 0 && told.as_deref() == Some(incarnation(epoch.0, &run).as_str()) {
+            schedule.set_epoch(epoch);
+            return Ok(());
+        }
+        if let Some(epoch) = raise_epoch(seats, schedule.id, epoch).await? {
+            return set_up(seats, schedule, epoch).await;
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+    Err(Fault::Lost)
+}
+
+async fn read_epoch(seats: &Seats, id: ScheduleId) -> Result<Epoch, Fault> {
+    let read = sqlx::query_scalar::<_, i64>("select epoch from schedules where id = $1");
+    let epoch = read.bind(id.0).fetch_optional(seats.db.pool()).await?;
+    epoch.map(Epoch).ok_or(Fault::Lost)
+}
+
+/// One process wins; for the others there is nothing.
+async fn raise_epoch(seats: &Seats, id: ScheduleId, from: Epoch) -> Result<Option<Epoch>, Fault> {
+    let raise = sqlx::query_scalar::<_, i64>(
+        "update schedules set epoch = epoch + 1 where id = $1 and epoch = $2 returning epoch",
+    );
+    Ok(raise.bind(id.0).bind(from.0).fetch_optional(seats.db.pool()).await?.map(Epoch))
+}
+
+async fn set_up(seats: &Seats, schedule: &Arc<Schedule>, epoch: Epoch) -> Result<(), Fault> {
+    let hall = Hall { redis: &seats.redis, keys: &schedule.keys, epoch };
+    let sold = ledger::sold_seats(&seats.ledger, schedule.id).await?;
+    let mut of: HashMap<UserId, Vec<SeatId>> = HashMap::new();
+    for one in &sold {
+        of.entry(one.user.clone()).or_default().push(one.seat.clone());
+    }
+    let pairs: Vec<_> = sold.into_iter().map(|one| (one.seat, one.reservation)).collect();
+    for some in pairs.chunks(TOLD_AT_ONCE) {
+        scripts::restore_sold(hall, some).await?;
+    }
+    for (user, owned) in &of {
+        scripts::note_owned(hall, user, owned).await?;
+    }
+    scripts::setup_schedule(hall).await?;
+    schedule.set_epoch(epoch);
+    Ok(())
+}
