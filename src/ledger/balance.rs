@@ -32,7 +32,7 @@ pub async fn balance(ledger: &Ledger, user: &UserId) -> Result<Option<Points>, F
     if let Some(balance) = ledger.core.redis.command::<Option<i64>>(&asked).await? {
         return Ok(Some(Points(balance)));
     }
-    let read = ledger.reads.try_get_with(user.clone(), read(ledger, user)).await;
+    let read = Box::pin(ledger.reads.try_get_with(user.clone(), read(ledger, user))).await;
     let read = read.map_err(|fault: Arc<Fault>| (*fault).clone())?;
     Ok(read.map(|(balance, _)| Points(balance)))
 }

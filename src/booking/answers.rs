@@ -1,0 +1,81 @@
+//! Answers kept under an Idempotency-Key in Redis, for what does not move points. What does keeps its answer in
+//! Postgres, in the transaction that decided it.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+use super::Booking;
+use crate::error::Fault;
+use crate::store::scripts::booking::{self as scripts, Answer, Earlier, Keyed};
+
+/// A claim whose request was lost in a crash is void after this long, ms: longer than any request takes.
+const VOID_AFTER_MS: i64 = 30_000;
+
+/// Answers are kept for a day, ms.
+const KEPT_MS: i64 = 24 * 3_600 * 1_000;
+
+/// An Idempotency-Key that came with a request: whose, for what, and with which body.
+#[derive(Debug, Clone)]
+pub struct Key(Keyed);
+
+impl Key {
+    /// The key of a caller (an account, or an address) for a route.
+    pub fn new(caller: &str, route: &str, key: &str, body_hash: &[u8; 32]) -> Self {
+        Self(Keyed { caller: caller.to_owned(), digest: digest(route, key), body: hex(body_hash) })
+    }
+
+    /// Names route and key in as few characters as tell them apart.
+    pub fn digest(&self) -> &str {
+        &self.0.digest
+    }
+}
+
+/// What is known under a key.
+#[derive(Debug)]
+pub enum Claimed {
+    /// Nothing: this request is the first.
+    First,
+    /// It was used with another body.
+    Reused,
+    /// The first request is still under way.
+    InFlight,
+    /// The first answer: status and body.
+    Answered(u16, String),
+}
+
+/// Claims a key for a request, or tells what became of the first that used it.
+pub async fn claim_key(booking: &Booking, key: &Key) -> Result<Claimed, Fault> {
+    Ok(match scripts::begin_answer(&booking.redis, &key.0, VOID_AFTER_MS).await? {
+        Earlier::New => Claimed::First,
+        Earlier::Reused => Claimed::Reused,
+        Earlier::InFlight => Claimed::InFlight,
+        Earlier::Answered { status, answer } => Claimed::Answered(status, answer),
+    })
+}
+
+/// Keeps the answer to the request that claimed a key.
+pub async fn keep_answer(booking: &Booking, key: &Key, status: u16, body: &str) -> Result<(), Fault> {
+    scripts::finish_answer(&booking.redis, &key.0, Some(Answer { status, body, keep_ms: KEPT_MS })).await
+}
+
+/// Gives a claim up: the answer is none to keep.
+pub async fn give_up_key(booking: &Booking, key: &Key) -> Result<(), Fault> {
+    scripts::finish_answer(&booking.redis, &key.0, None).await
+}
+
+/// Names a route and a key in a fixed number of characters.
+pub fn digest(route: &str, key: &str) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(route);
+    hasher.update([0]);
+    hasher.update(key);
+    hex(&hasher.finalize()[..16])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

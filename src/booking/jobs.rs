@@ -1,0 +1,72 @@
+//! What a crash left undone, and what time ends: done again and again, by any process.
+
+use std::sync::Arc;
+
+use super::Booking;
+use crate::clock;
+use crate::error::Fault;
+use crate::ids::ScheduleId;
+use crate::ledger::{self, Due, Owed, Settle, Settled};
+use crate::seats::{self, Reservation, ReservationState};
+
+/// Rows of the outbox, or stale payments of one schedule, looked after by one run.
+const AT_ONCE: u32 = 100;
+
+/// Tells Redis what the outbox says that it must still be told.
+pub async fn settle_outbox(booking: &Booking) -> Result<(), Fault> {
+    for Due { id, owed } in ledger::outbox_due(&booking.ledger, i64::from(AT_ONCE)).await? {
+        match owed {
+            Owed::Project(changed) => {
+                ledger::project(&booking.ledger, &changed.user_id, changed.balance, changed.version).await?;
+            }
+            Owed::Settle(settle) => tell_settled(booking, &settle).await?,
+        }
+        ledger::outbox_done(&booking.ledger, id);
+    }
+    let (pending, oldest_seconds) = ledger::outbox_pending(&booking.ledger).await?;
+    metrics::gauge!("anteroom_outbox_pending").set(f64::from(u32::try_from(pending).unwrap_or(u32::MAX)));
+    metrics::gauge!("anteroom_outbox_oldest_seconds").set(oldest_seconds);
+    Ok(())
+}
+
+async fn tell_settled(booking: &Booking, settle: &Settle) -> Result<(), Fault> {
+    let changed = &settle.changed;
+    ledger::project(&booking.ledger, &changed.user_id, changed.balance, changed.version).await?;
+    let Some(schedule) = booking.seats.schedule(ScheduleId(settle.schedule_id)) else { return Ok(()) };
+    let Some(payment) = ledger::payment_of(&booking.ledger, &settle.reservation_id).await? else { return Ok(()) };
+    let paid = Reservation {
+        id: payment.reservation,
+        schedule: payment.schedule,
+        user: payment.user,
+        seats: payment.seats,
+        amount: payment.amount,
+        state: ReservationState::Confirmed,
+        expires_ms: None,
+        attempt: None,
+    };
+    seats::settle(&booking.seats, &schedule, &paid).await
+}
+
+/// Settles payments that have been under way for longer than a payment takes: their process died, or Postgres did.
+pub async fn settle_stale(booking: &Booking) -> Result<(), Fault> {
+    for schedule in booking.seats.all() {
+        for held in seats::stale(&booking.seats, &schedule, AT_ONCE).await? {
+            let Some(attempt) = held.attempt.clone() else { continue };
+            match ledger::settle_unknown(&booking.ledger, &held.id, &attempt).await? {
+                Settled::Paid(_) => seats::settle(&booking.seats, &schedule, &held).await?,
+                Settled::Void => seats::abort_payment(&booking.seats, &schedule, &held, &attempt).await?,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Ends holds whose time is over, in every schedule, and sees what is free.
+pub async fn sweep_holds(booking: &Booking) -> Result<(), Fault> {
+    let started = clock::now();
+    for schedule in booking.seats.all() {
+        seats::availability(&booking.seats, &Arc::clone(&schedule)).await?;
+    }
+    tracing::trace!(took = ?started.elapsed(), "holds swept");
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! Booking: reserve seats and pay them. The one long way through seats, ledger and line, in steps that each may be
+//! repeated, because a crash can come between any two.
+
+mod answers;
+mod invariants;
+mod jobs;
+mod pay;
+mod reserve;
+
+use std::sync::Arc;
+
+use moka::sync::Cache;
+
+use crate::ids::ReservationId;
+use crate::ledger::{Ledger, Payment};
+use crate::queue::Queue;
+use crate::seats::Seats;
+use crate::store::Redis;
+
+pub use answers::{Claimed, Key, claim_key, digest, give_up_key, keep_answer};
+pub use invariants::check;
+pub use jobs::{settle_outbox, settle_stale, sweep_holds};
+pub use pay::{PayError, pay, payment_begun};
+pub use reserve::{ReserveError, Reserved, Standing, cancel, find, leave, list, reserve};
+
+/// Payments remembered at most: they never change.
+const PAYMENTS_REMEMBERED: u64 = 100_000;
+
+/// Booking's own state in this process.
+pub struct Booking {
+    pub(crate) redis: Arc<Redis>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) seats: Arc<Seats>,
+    pub(crate) ledger: Arc<Ledger>,
+    payments: Cache<ReservationId, Arc<Payment>>,
+}
+
+impl Booking {
+    /// Booking, on top of the rooms that it walks through.
+    pub fn new(redis: Arc<Redis>, queue: Arc<Queue>, seats: Arc<Seats>, ledger: Arc<Ledger>) -> Self {
+        Self { redis, queue, seats, ledger, payments: Cache::new(PAYMENTS_REMEMBERED) }
+    }
+}

@@ -1,0 +1,239 @@
+//! Paying: begin in Redis, decide in Postgres, tell Redis. Each step may be repeated; the outbox and a job do what a
+//! crash left undone.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::Booking;
+use super::reserve::{find_held, paid};
+use crate::error::Fault;
+use crate::ids::{Points, ReservationId, SeatId, UserId, new_uuid};
+use crate::ledger::{self, Key, Paid, PayOrder, Payment, Recorded, Refusal, Settled};
+use crate::queue;
+use crate::seats::{self, Begin, Reservation, ReservationState, Schedule};
+
+/// A void attempt is followed by another; more than a few means that something else is wrong.
+const ATTEMPTS: usize = 3;
+
+/// Why a reservation is not paid.
+#[derive(Debug, thiserror::Error)]
+pub enum PayError {
+    /// There is none, or it is another's.
+    #[error("there is no such reservation")]
+    Unknown,
+    /// The hold's time is over.
+    #[error("the hold has ended")]
+    Expired,
+    /// It costs something else.
+    #[error("the reservation costs {0}")]
+    OtherAmount(Points),
+    /// The balance is too small.
+    #[error("{shortfall} points are missing")]
+    Insufficient {
+        /// What the account has.
+        balance: Points,
+        /// What is missing.
+        shortfall: Points,
+    },
+    /// Someone else paid one of the seats first.
+    #[error("sold: {0:?}")]
+    SeatSold(Vec<SeatId>),
+    /// Whether it is paid is not known yet.
+    #[error("the payment is under way")]
+    InFlight,
+    /// The key was used with another body.
+    #[error("the Idempotency-Key was used with another body")]
+    KeyReused,
+    /// The answer kept under the key was this refusal.
+    #[error("answered before: {0}")]
+    Before(Box<PayError>),
+    /// A store failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Pays a reservation of the caller's. Runs to its end also when the caller hangs up.
+pub async fn pay(
+    booking: &Arc<Booking>,
+    user: &UserId,
+    id: &ReservationId,
+    order: (Points, Option<Key>),
+) -> Result<Paid, PayError> {
+    let (booking, user, id) = (Arc::clone(booking), user.clone(), id.clone());
+    let run = tokio::spawn(async move { Payer { booking, user, id }.pay(order.0, order.1).await });
+    run.await.unwrap_or_else(|e| Err(Fault::Defect(format!("a payment ended in disorder: {e}")).into()))
+}
+
+/// Whether a payment of this reservation has begun, so that its outcome may be asked for without a visit. Asks Redis
+/// and memory alone.
+pub async fn payment_begun(booking: &Booking, user: &UserId, id: &ReservationId) -> Result<bool, Fault> {
+    if booking.payments.get(id).is_some_and(|payment| payment.user == *user) {
+        return Ok(true);
+    }
+    let begun = [ReservationState::Paying, ReservationState::Confirmed];
+    let held = find_held(booking, id).await?;
+    Ok(held.is_some_and(|(_, held)| held.user == *user && begun.contains(&held.state)))
+}
+
+struct Payer {
+    booking: Arc<Booking>,
+    user: UserId,
+    id: ReservationId,
+}
+
+impl Payer {
+    async fn pay(&self, amount: Points, key: Option<Key>) -> Result<Paid, PayError> {
+        let held = find_held(&self.booking, &self.id).await?;
+        let Some((schedule, held)) = held.filter(|(_, held)| held.user == self.user) else {
+            return self.ask_again(amount, key).await;
+        };
+        for _ in 0..ATTEMPTS {
+            let fresh = new_uuid().to_string();
+            let begun = seats::begin_payment(&self.booking.seats, &schedule, &held, (&fresh, amount)).await?;
+            let attempt = match begun {
+                Begin::Begun(attempt) => attempt,
+                Begin::Confirmed => return self.ask_again(amount, key).await,
+                Begin::Unknown => return self.refuse(PayError::Unknown, key).await,
+                Begin::Expired => return self.refuse(PayError::Expired, key).await,
+                Begin::OtherAmount(costs) => return self.refuse(PayError::OtherAmount(costs), key).await,
+            };
+            if let Some(until_ms) = held.expires_ms
+                && let Some(room) = self.booking.queue.room(&schedule.room)
+            {
+                queue::keep_visit(&room, &self.user, until_ms);
+            }
+            match self.decide(&schedule, &held, &attempt, key.clone()).await {
+                Err(Refusal::AttemptVoid) => {
+                    seats::abort_payment(&self.booking.seats, &schedule, &held, &attempt).await?;
+                }
+                Ok(done) => return Ok(done),
+                Err(refusal) => return Err(self.end(&schedule, &held, &attempt, refusal).await),
+            }
+        }
+        Err(PayError::InFlight)
+    }
+
+    /// The transaction, and what its outcome asks for. An unknown outcome is settled by writing.
+    async fn decide(
+        &self,
+        schedule: &Arc<Schedule>,
+        held: &Reservation,
+        attempt: &str,
+        key: Option<Key>,
+    ) -> Result<Paid, Refusal> {
+        let order = PayOrder {
+            user: self.user.clone(),
+            reservation: self.id.clone(),
+            attempt: attempt.to_owned(),
+            schedule: schedule.id,
+            seats: held.seats.clone(),
+            amount: held.amount,
+            room: schedule.room.clone(),
+        };
+        let paid = match ledger::pay(&self.booking.ledger, order, key).await {
+            Err(Refusal::Unknown) => match ledger::settle_unknown(&self.booking.ledger, &self.id, attempt).await? {
+                Settled::Void => return Err(Refusal::AttemptVoid),
+                Settled::Paid(payment) => self.as_paid(payment, true).await?,
+            },
+            other => other?,
+        };
+        tell(&self.booking, schedule, held, &paid).await;
+        Ok(paid)
+    }
+
+    /// What a refusal of the ledger means for the hold.
+    async fn end(&self, schedule: &Arc<Schedule>, held: &Reservation, attempt: &str, refusal: Refusal) -> PayError {
+        let (error, replayed) = match refusal {
+            // Nothing was decided: the payment stays begun, and asking again goes on with it.
+            Refusal::Fault(fault) => return fault.into(),
+            Refusal::Unknown | Refusal::AttemptVoid => return PayError::InFlight,
+            Refusal::Insufficient { balance, shortfall, replayed } => {
+                (PayError::Insufficient { balance, shortfall }, replayed)
+            }
+            Refusal::SeatSold { seats, replayed } => (PayError::SeatSold(seats), replayed),
+            Refusal::KeyReused => (PayError::KeyReused, false),
+            Refusal::Answered(answer) => (read_refusal(&answer), true),
+            Refusal::NotTheirs | Refusal::UnknownAccount | Refusal::BalanceLimit { .. } => (PayError::Unknown, false),
+        };
+        if let Err(fault) = seats::abort_payment(&self.booking.seats, schedule, held, attempt).await {
+            tracing::warn!(%fault, "a refused payment's hold is left to the job");
+        }
+        if matches!(error, PayError::SeatSold(_)) && !replayed {
+            // It can never be paid: its other seats are free for others.
+            if let Err(fault) = seats::cancel(&self.booking.seats, schedule, held).await {
+                tracing::warn!(%fault, "a lost reservation is left to expire");
+            }
+        }
+        if replayed { PayError::Before(Box::new(error)) } else { error }
+    }
+
+    /// The reservation is not one that Redis would pay: it may have been paid before.
+    async fn ask_again(&self, amount: Points, key: Option<Key>) -> Result<Paid, PayError> {
+        match paid(&self.booking, &self.id).await?.filter(|payment| payment.user == self.user) {
+            Some(payment) if payment.amount != amount => self.refuse(PayError::OtherAmount(payment.amount), key).await,
+            Some(payment) => Ok(self.as_paid((*payment).clone(), false).await?),
+            None => self.refuse(PayError::Unknown, key).await,
+        }
+    }
+
+    async fn as_paid(&self, payment: Payment, new: bool) -> Result<Paid, Fault> {
+        let balance = ledger::balance(&self.booking.ledger, &self.user).await?.unwrap_or_default();
+        Ok(Paid { payment, balance, version: 0, new, replayed: false })
+    }
+
+    /// A refusal that Postgres had no part in. Under a key, the first answer counts.
+    async fn refuse(&self, refusal: PayError, key: Option<Key>) -> Result<Paid, PayError> {
+        let Some(key) = key else { return Err(refusal) };
+        let recorded = match write_refusal(&refusal) {
+            Some(answer) => {
+                ledger::record(&self.booking.ledger, &self.user, key, answer.clone()).await.map(|kept| {
+                    // What was just recorded is the first answer, and no replay.
+                    if matches!(&kept, Recorded::Answer(first) if *first == answer) { None } else { Some(kept) }
+                })?
+            }
+            None => ledger::recorded_answer(&self.booking.ledger, &self.user, &key).await?,
+        };
+        match recorded {
+            Some(Recorded::Paid(paid)) => Ok(paid),
+            Some(Recorded::Answer(answer)) => Err(PayError::Before(Box::new(read_refusal(&answer)))),
+            Some(Recorded::Refused(Refusal::KeyReused)) => Err(PayError::KeyReused),
+            Some(Recorded::Refused(Refusal::Insufficient { balance, shortfall, .. })) => {
+                Err(PayError::Before(Box::new(PayError::Insufficient { balance, shortfall })))
+            }
+            Some(Recorded::Refused(Refusal::SeatSold { seats, .. })) => {
+                Err(PayError::Before(Box::new(PayError::SeatSold(seats))))
+            }
+            None | Some(Recorded::Charged(_) | Recorded::Refused(_)) => Err(refusal),
+        }
+    }
+}
+
+/// Tells Redis of a payment, at once. What fails here is told by the outbox.
+async fn tell(booking: &Booking, schedule: &Arc<Schedule>, held: &Reservation, paid: &Paid) {
+    let settled = seats::settle(&booking.seats, schedule, held).await;
+    if settled.is_ok() && paid.new {
+        ledger::outbox_done(&booking.ledger, paid.payment.id);
+    }
+    booking.payments.insert(held.id.clone(), Arc::new(paid.payment.clone()));
+    let Some(room) = booking.queue.room(&schedule.room).filter(|_| paid.new) else { return };
+    if let Err(fault) = queue::end_visit_soon(&booking.queue, &room, &held.user).await {
+        tracing::warn!(%fault, "a visit is left to end by itself");
+    }
+}
+
+/// The refusals decided without Postgres that are kept under a key.
+fn write_refusal(refusal: &PayError) -> Option<Value> {
+    match refusal {
+        PayError::Expired => Some(json!({ "refused": "hold-expired" })),
+        PayError::OtherAmount(amount) => Some(json!({ "refused": "amount-mismatch", "amount": amount })),
+        _ => None,
+    }
+}
+
+fn read_refusal(answer: &Value) -> PayError {
+    match answer["amount"].as_i64() {
+        Some(amount) => PayError::OtherAmount(Points(amount)),
+        None => PayError::Expired,
+    }
+}

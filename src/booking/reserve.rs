@@ -1,0 +1,145 @@
+//! Reserving seats, and looking after one's reservations.
+
+use std::sync::Arc;
+
+use super::Booking;
+use crate::error::Fault;
+use crate::ids::{ReservationId, RoomName, ScheduleId, UserId};
+use crate::ledger::{self, Payment};
+use crate::queue::{self, Left, Session, Who};
+use crate::seats::{self, Asking, Cancel, HoldRefusal, Reservation, ReservationState, Schedule, Wanted};
+
+/// A reservation, held in Redis or paid in Postgres.
+#[derive(Debug, Clone)]
+pub enum Reserved {
+    /// As Redis has it.
+    Held(Reservation),
+    /// As Postgres has it.
+    Paid(Arc<Payment>),
+}
+
+/// Why seats are not reserved.
+#[derive(Debug, thiserror::Error)]
+pub enum ReserveError {
+    /// There is no such schedule in the caller's room.
+    #[error("there is no such schedule")]
+    UnknownSchedule,
+    /// The seats cannot be held.
+    #[error(transparent)]
+    Hold(#[from] HoldRefusal),
+}
+
+impl From<Fault> for ReserveError {
+    fn from(fault: Fault) -> Self {
+        Self::Hold(fault.into())
+    }
+}
+
+/// Who reserves: an account inside a room.
+#[derive(Clone, Copy)]
+pub struct Standing<'a> {
+    /// The account.
+    pub user: &'a UserId,
+    /// The room of its visit.
+    pub room: &'a RoomName,
+}
+
+/// Reserves seats of a schedule. Who holds or owns exactly these gets that reservation again.
+pub async fn reserve(
+    booking: &Booking,
+    standing: Standing<'_>,
+    schedule: ScheduleId,
+    wanted: &Wanted,
+    key_digest: Option<&str>,
+) -> Result<Reserved, ReserveError> {
+    let schedule = booking.seats.schedule(schedule).filter(|schedule| schedule.room == *standing.room);
+    let schedule = schedule.ok_or(ReserveError::UnknownSchedule)?;
+    let room = booking.queue.room(standing.room).ok_or(Fault::Lost)?;
+    let asking = Asking { user: standing.user, hold_ms: room.view().hold_ms, key_digest };
+    match seats::hold(&booking.seats, &schedule, wanted, asking).await {
+        Ok(held) => {
+            if let Some(until_ms) = held.expires_ms {
+                queue::keep_visit(&room, standing.user, until_ms);
+            }
+            Ok(Reserved::Held(held))
+        }
+        Err(HoldRefusal::Sold { reservation, seats, alternatives }) => match paid(booking, &reservation).await? {
+            Some(payment) if payment.user == *standing.user => Ok(Reserved::Paid(payment)),
+            _ => Err(HoldRefusal::Taken { seats, alternatives }.into()),
+        },
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+/// One of the caller's own reservations.
+pub async fn find(booking: &Booking, user: &UserId, id: &ReservationId) -> Result<Option<Reserved>, Fault> {
+    if let Some(held) = find_held(booking, id).await? {
+        let (mine, confirmed) = (held.1.user == *user, held.1.state == ReservationState::Confirmed);
+        if !confirmed || !mine {
+            return Ok(mine.then_some(Reserved::Held(held.1)));
+        }
+    }
+    Ok(paid(booking, id).await?.filter(|payment| payment.user == *user).map(Reserved::Paid))
+}
+
+/// The caller's own reservations: those that Redis remembers, and all that are paid.
+pub async fn list(booking: &Booking, standing: Standing<'_>) -> Result<Vec<Reserved>, Fault> {
+    let mut list = Vec::new();
+    for schedule in booking.seats.schedules_of(standing.room) {
+        let held = seats::list_held(&booking.seats, &schedule, standing.user).await?;
+        let unpaid = held.into_iter().filter(|one| one.state != ReservationState::Confirmed);
+        list.extend(unpaid.map(Reserved::Held));
+    }
+    let payments = ledger::payments_of_user(&booking.ledger, standing.user).await?;
+    list.extend(payments.into_iter().map(|payment| Reserved::Paid(Arc::new(payment))));
+    Ok(list)
+}
+
+/// Cancels one of the caller's own reservations: its seats are free at once.
+pub async fn cancel(booking: &Booking, user: &UserId, id: &ReservationId) -> Result<Cancel, Fault> {
+    match find_held(booking, id).await? {
+        Some((schedule, held)) if held.user == *user => seats::cancel(&booking.seats, &schedule, &held).await,
+        Some(_) => Ok(Cancel::Unknown),
+        None => {
+            let payment = paid(booking, id).await?.filter(|payment| payment.user == *user);
+            Ok(if payment.is_some() { Cancel::Confirmed } else { Cancel::Unknown })
+        }
+    }
+}
+
+/// Gives up place, visit and holds. A payment under way goes on.
+pub async fn leave(booking: &Booking, session: &Session) -> Result<Left, Fault> {
+    if let Who::Account(user) = &session.who {
+        for schedule in booking.seats.schedules_of(&session.claims.room) {
+            for held in seats::list_held(&booking.seats, &schedule, user).await? {
+                if held.state == ReservationState::Held {
+                    seats::cancel(&booking.seats, &schedule, &held).await?;
+                }
+            }
+        }
+    }
+    queue::leave(&booking.queue, session).await
+}
+
+pub(super) async fn find_held(
+    booking: &Booking,
+    id: &ReservationId,
+) -> Result<Option<(Arc<Schedule>, Reservation)>, Fault> {
+    let Some(schedule) = id.schedule().and_then(|schedule| booking.seats.schedule(schedule)) else {
+        return Ok(None);
+    };
+    let found = seats::find(&booking.seats, &schedule, id).await?;
+    Ok(found.map(|held| (schedule, held)))
+}
+
+/// How a reservation was paid. What is paid stays so, and is remembered.
+pub(super) async fn paid(booking: &Booking, id: &ReservationId) -> Result<Option<Arc<Payment>>, Fault> {
+    if let Some(payment) = booking.payments.get(id) {
+        return Ok(Some(payment));
+    }
+    let payment = ledger::payment_of(&booking.ledger, id).await?.map(Arc::new);
+    if let Some(payment) = &payment {
+        booking.payments.insert(id.clone(), Arc::clone(payment));
+    }
+    Ok(payment)
+}

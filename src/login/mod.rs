@@ -1,0 +1,133 @@
+//! The way in: who it is, and a place in line. A number is taken at arrival; the password is checked beside it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::accounts::{self, Accounts, Check, Password, Verdict};
+use crate::error::Fault;
+use crate::ids::UserId;
+use crate::ledger::{self, Ledger};
+use crate::queue::{self, Attempt, JoinError, Place, Queue, Room};
+
+/// The way in, on top of the rooms that it leads through.
+pub struct Login {
+    accounts: Arc<Accounts>,
+    queue: Arc<Queue>,
+    ledger: Arc<Ledger>,
+    /// How long a login waits for its check before it is answered as an attempt.
+    patience: Duration,
+}
+
+/// Why someone does not get in line.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// Unknown account or wrong password: nobody is told which.
+    #[error("wrong username or password")]
+    BadCredentials,
+    /// Too many wrong passwords from there.
+    #[error("too many wrong passwords")]
+    Limited {
+        /// When to try again.
+        retry_after_seconds: u64,
+    },
+    /// As many checks as there may be are waiting.
+    #[error("too many logins at once")]
+    Busy,
+    /// The line takes nobody in, or failed.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+}
+
+impl From<Fault> for LoginError {
+    fn from(fault: Fault) -> Self {
+        Self::Join(fault.into())
+    }
+}
+
+/// Who wants in.
+#[derive(Debug)]
+pub struct Credentials {
+    /// The account.
+    pub user: UserId,
+    /// Its password.
+    pub password: Password,
+    /// From where.
+    pub address: IpAddr,
+}
+
+impl Login {
+    /// The way in. A login waits for its check for `patience` at most.
+    pub fn new(accounts: Arc<Accounts>, queue: Arc<Queue>, ledger: Arc<Ledger>, patience: Duration) -> Self {
+        Self { accounts, queue, ledger, patience }
+    }
+}
+
+/// Takes a place for an account. Where the password takes longer to check than a login waits, the place is that of an
+/// attempt, which the next poll asks for.
+pub async fn log_in(login: &Arc<Login>, room: &Arc<Room>, credentials: Credentials) -> Result<Place, LoginError> {
+    let entered = enter(login, room, credentials).await;
+    let result = match &entered {
+        Ok(place) => place.status.name(),
+        Err(LoginError::BadCredentials) => "bad-credentials",
+        Err(LoginError::Limited { .. }) => "limited",
+        Err(LoginError::Busy) => "busy",
+        Err(LoginError::Join(JoinError::Closed)) => "closed",
+        Err(LoginError::Join(JoinError::Full)) => "full",
+        Err(LoginError::Join(JoinError::Fault(_))) => "fault",
+    };
+    metrics::counter!("anteroom_joins_total", "room" => room.name.to_string(), "result" => result).increment(1);
+    entered
+}
+
+async fn enter(login: &Arc<Login>, room: &Arc<Room>, credentials: Credentials) -> Result<Place, LoginError> {
+    let Credentials { user, password, address } = credentials;
+    let check = match accounts::begin_login(&login.accounts, &user, &password, address) {
+        accounts::Login::Remembered => return Ok(queue::join(&login.queue, room, &user).await?),
+        accounts::Login::Limited { retry_after_seconds } => return Err(LoginError::Limited { retry_after_seconds }),
+        accounts::Login::Full => return Err(LoginError::Busy),
+        accounts::Login::Check(check) => check,
+    };
+    let attempt = queue::take_attempt(&login.queue, room).await?;
+    let soon = check.expected_wait() <= login.patience;
+    // In a task of its own: the attempt is resolved also when the client hangs up.
+    let resolving = tokio::spawn(resolve(Arc::clone(login), Arc::clone(room), attempt.clone(), (user.clone(), check)));
+    if soon && let Ok(Ok(resolved)) = tokio::time::timeout(login.patience, resolving).await {
+        resolved?;
+        return Ok(queue::join(&login.queue, room, &user).await?);
+    }
+    Ok(attempt.place(&login.queue, room, &user)?)
+}
+
+/// Waits for the verdict, and makes the attempt's number the account's, or takes it away.
+async fn resolve(
+    login: Arc<Login>,
+    room: Arc<Room>,
+    attempt: Attempt,
+    checked: (UserId, Check),
+) -> Result<(), LoginError> {
+    let (user, check) = checked;
+    match check.verdict().await {
+        Verdict::Right { balance, version } => {
+            queue::verify_attempt(&login.queue, &room, &attempt.id, &user).await?;
+            // The balance came with the password: looking at it needs no second question to Postgres.
+            let projected = ledger::project(&login.ledger, &user, balance, version).await;
+            if let Err(fault) = projected {
+                tracing::debug!(%fault, "a balance is left to be read when asked for");
+            }
+            Ok(())
+        }
+        Verdict::Wrong => {
+            queue::refuse_attempt(&login.queue, &room, &attempt.id).await?;
+            Err(LoginError::BadCredentials)
+        }
+        Verdict::Limited { retry_after_seconds } => {
+            queue::refuse_attempt(&login.queue, &room, &attempt.id).await?;
+            Err(LoginError::Limited { retry_after_seconds })
+        }
+        Verdict::Unknown(fault) => {
+            queue::refuse_attempt(&login.queue, &room, &attempt.id).await?;
+            Err(fault.into())
+        }
+    }
+}
