@@ -1,1 +1,2 @@
+//! Ratios taken in one run.
 fn main() {}

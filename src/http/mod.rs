@@ -1,15 +1,104 @@
-//! The doors for HTTP.
+//! The doors for HTTP: the whole route table, for visitors and for operators.
 
+mod admin;
+mod auth;
 mod body;
+mod caller;
 mod codes;
 mod connection;
 pub mod errors;
 mod fault_log;
 mod gate;
+mod health;
+mod idempotency;
 pub mod layer;
 mod meters;
 pub mod metrics;
 pub mod openapi;
+mod points;
 pub mod problem;
+mod queue;
+mod reply;
 pub mod request;
+mod reservations;
 pub mod server;
+
+use std::sync::Arc;
+
+use axum::Router;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use layer::{Class, Ground};
+
+/// Everything that visitors may ask.
+fn visitor_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(openapi::visitors())
+        .routes(routes!(auth::sign_up))
+        .routes(routes!(auth::token))
+        .routes(routes!(queue::position, queue::leave))
+        .routes(routes!(queue::leave_by_beacon))
+        .routes(routes!(queue::room))
+        .routes(routes!(reservations::dates))
+        .routes(routes!(reservations::seats))
+        .routes(routes!(reservations::reserve, reservations::list))
+        .routes(routes!(reservations::find, reservations::cancel))
+        .routes(routes!(points::charge))
+        .routes(routes!(points::balance))
+        .routes(routes!(points::pay))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+}
+
+/// Everything that operators may ask, on their own listener.
+fn operator_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(openapi::operators())
+        .routes(routes!(admin::rooms))
+        .routes(routes!(admin::room, admin::change))
+        .routes(routes!(admin::invariants))
+        .routes(routes!(admin::scrape))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+}
+
+/// What a path asks for, as far as limits are concerned.
+fn class(path: &str) -> Class {
+    match path {
+        "/auth/users" => Class::Signup,
+        "/auth/token" => Class::Joining,
+        "/queue/position" | "/queue/leave" | "/queue/rooms/{room}" => Class::Polling,
+        path if path.starts_with("/reservations") || path.starts_with("/points") => Class::Booking,
+        path if path.starts_with("/admin") => Class::Admin,
+        _ => Class::Open,
+    }
+}
+
+/// The published contract of visitors.
+pub fn visitor_document() -> OpenApi {
+    openapi::complete(visitor_routes().split_for_parts().1)
+}
+
+/// The published contract of operators.
+pub fn operator_document() -> OpenApi {
+    openapi::complete(operator_routes().split_for_parts().1)
+}
+
+/// What the public listener serves.
+pub fn public(app: &Arc<App>) -> Ground {
+    ground(app, visitor_routes())
+}
+
+/// What the operators' listener serves.
+pub fn admin(app: &Arc<App>) -> Ground {
+    ground(app, operator_routes())
+}
+
+fn ground(app: &Arc<App>, routes: OpenApiRouter<Arc<App>>) -> Ground {
+    let (served, document) = routes.split_for_parts();
+    let document = openapi::complete(document);
+    let paths: Vec<_> = document.paths.paths.keys().map(|path| (path.clone(), class(path))).collect();
+    let documents: Router<Arc<App>> = openapi::routes(&document).merge(errors::routes());
+    Ground::new(served.merge(documents).with_state(Arc::clone(app)), paths, &app.config.in_flight)
+}

@@ -1,0 +1,109 @@
+//! The house: every room, built once, for the doors to share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
+
+use crate::accounts::Accounts;
+use crate::booking::{self, Booking};
+use crate::config::Config;
+use crate::error::Fault;
+use crate::ids::RoomName;
+use crate::ledger::{self, Ledger};
+use crate::login::Login;
+use crate::queue::{self, Queue};
+use crate::seats::{self, Seats};
+use crate::store::db::Limits;
+use crate::store::{Db, Redis};
+use crate::token::Tokens;
+
+/// Everything that a request or a job may need.
+pub struct App {
+    /// The settings.
+    pub config: Config,
+    /// The room of those who name none.
+    pub default_room: RoomName,
+    /// Redis.
+    pub redis: Arc<Redis>,
+    /// Postgres.
+    pub db: Db,
+    /// People.
+    pub accounts: Arc<Accounts>,
+    /// Points.
+    pub ledger: Arc<Ledger>,
+    /// The line.
+    pub queue: Arc<Queue>,
+    /// Seats.
+    pub seats: Arc<Seats>,
+    /// Reserving and paying.
+    pub booking: Arc<Booking>,
+    /// The way in.
+    pub login: Arc<Login>,
+    /// Cancelled when the process is asked to stop.
+    pub stopping: CancellationToken,
+}
+
+impl App {
+    /// Builds every room. Must be called within the runtime; asks no store anything.
+    pub fn build(config: Config, token_key: &[u8]) -> Result<Arc<Self>, Fault> {
+        let redis = Redis::new(
+            config.redis_url.expose_secret(),
+            config.redis_lanes,
+            Duration::from_millis(config.redis_timeout_ms),
+        )?;
+        let redis = Arc::new(redis);
+        let db = Db::new(config.database_url.expose_secret(), limits(&config))?;
+        let tokens = Tokens::new(token_key, config.tokens_remembered)?;
+        let default_room = RoomName::parse(&config.default_room).map_err(|e| Fault::Defect(e.to_string()))?;
+        let accounts = Accounts::start(db.clone(), &config).map_err(|e| Fault::Defect(e.to_string()))?;
+        let accounts = Arc::new(accounts);
+        let ledger = Arc::new(Ledger::new(db.clone(), Arc::clone(&redis), ledger::Settings::of(&config)));
+        let queue = Arc::new(Queue::new(queue::Parts {
+            redis: Arc::clone(&redis),
+            db: db.clone(),
+            ledger: Arc::clone(&ledger),
+            tokens,
+            token_seconds: i64::try_from(config.token_seconds).unwrap_or(i64::MAX),
+        }));
+        let parts = (Arc::clone(&redis), db.clone(), Arc::clone(&ledger));
+        let seats = Arc::new(Seats::new(parts, config.seats_per_user, config.payment_seconds));
+        let booking = Booking::new(Arc::clone(&redis), Arc::clone(&queue), Arc::clone(&seats), Arc::clone(&ledger));
+        let patience = Duration::from_millis(config.login_wait_ms);
+        let login = Login::new(Arc::clone(&accounts), Arc::clone(&queue), Arc::clone(&ledger), patience);
+        let (booking, login) = (Arc::new(booking), Arc::new(login));
+        let stopping = CancellationToken::new();
+        Ok(Arc::new(Self { config, default_room, redis, db, accounts, ledger, queue, seats, booking, login, stopping }))
+    }
+
+    /// Learns what the stores have, and looks at each room once: from then on the service can answer.
+    pub async fn open(&self) -> Result<(), Fault> {
+        seats::refresh_plans(&self.seats).await?;
+        queue::load_rooms(&self.queue).await?;
+        for room in self.queue.rooms() {
+            queue::run(&self.queue, &room).await?;
+        }
+        booking::sweep_holds(&self.booking).await
+    }
+
+    /// Finishes what was accepted, and ends every connection to Postgres.
+    pub async fn close(&self) {
+        for room in self.queue.rooms() {
+            if let Err(fault) = queue::flush_kept_visits(&self.queue, &room).await {
+                tracing::warn!(%fault, "visits with a hold may end before it");
+            }
+        }
+        self.ledger.close().await;
+        self.db.close().await;
+    }
+}
+
+/// How the pool of Postgres behaves.
+pub fn limits(config: &Config) -> Limits {
+    Limits {
+        connections: config.database_connections,
+        wait: Duration::from_millis(config.database_wait_ms),
+        statement: Duration::from_millis(config.database_statement_ms),
+    }
+}

@@ -1,0 +1,119 @@
+//! Who calls: a handler takes what it needs, so one without protection does not compile.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::request::Parts;
+use secrecy::ExposeSecret;
+use subtle::ConstantTimeEq;
+
+use super::problem::{Code, Problem};
+use super::reply::not_admitted;
+use super::request::{TrustedProxies, authorization, bearer};
+use crate::app::App;
+use crate::ids::{RoomName, UserId};
+use crate::queue::{self, Admission, Session, Who};
+use crate::token::Opened;
+
+/// What handlers share.
+pub(super) type Shared = Arc<App>;
+
+impl FromRef<Shared> for TrustedProxies {
+    fn from_ref(app: &Shared) -> Self {
+        Self::from(app.config.trusted_proxies.as_slice())
+    }
+}
+
+/// Anyone with a token: an account, or an attempt.
+pub(super) struct Caller(pub(super) Arc<Opened<Session>>);
+
+impl FromRequestParts<Shared> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Problem> {
+        let token = bearer(&parts.headers).ok_or_else(|| Problem::new(Code::InvalidToken))?;
+        Ok(Self(app.queue.open(token)?))
+    }
+}
+
+impl Caller {
+    pub(super) fn session(&self) -> &Session {
+        &self.0.value
+    }
+}
+
+/// An account, inside or not.
+pub(super) struct Account {
+    caller: Caller,
+    /// The account.
+    pub(super) user: UserId,
+}
+
+impl FromRequestParts<Shared> for Account {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        match &caller.session().who {
+            Who::Account(user) => Ok(Self { user: user.clone(), caller }),
+            Who::Attempt(_) => Err(refused(app, caller.session()).await),
+        }
+    }
+}
+
+impl Account {
+    /// The room that the token leads to.
+    pub(super) fn room(&self) -> &RoomName {
+        &self.caller.session().claims.room
+    }
+
+    /// Goes on only if the account is inside.
+    pub(super) async fn admitted(&self, app: &App) -> Result<(), Problem> {
+        match queue::check_visit(&app.queue, self.caller.session()).await? {
+            Admission::Admitted => Ok(()),
+            Admission::NotAdmitted(answer) => Err(not_admitted(&answer)),
+        }
+    }
+
+    /// A `userId` in a request is optional, and must be the caller.
+    pub(super) fn must_be(&self, named: Option<&str>) -> Result<(), Problem> {
+        match named {
+            Some(named) if named != self.user.as_str() => Err(Problem::new(Code::UserMismatch)),
+            _ => Ok(()),
+        }
+    }
+}
+
+async fn refused(app: &App, session: &Session) -> Problem {
+    match queue::poll(&app.queue, session).await {
+        Ok(answer) => not_admitted(&answer),
+        Err(error) => error.into(),
+    }
+}
+
+/// An account with a visit in the room of its token, seen at most a second ago.
+pub(super) struct ActiveVisitor(pub(super) Account);
+
+impl FromRequestParts<Shared> for ActiveVisitor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Problem> {
+        let account = Account::from_request_parts(parts, app).await?;
+        account.admitted(app).await?;
+        Ok(Self(account))
+    }
+}
+
+/// Whoever has the operators' token.
+pub(super) struct Operator;
+
+impl FromRequestParts<Shared> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Problem> {
+        let given = authorization(&parts.headers).unwrap_or_default();
+        let token = app.config.admin_token.expose_secret();
+        let right = !token.is_empty() && bool::from(given.as_bytes().ct_eq(token.as_bytes()));
+        if right { Ok(Self) } else { Err(Problem::new(Code::AdminUnauthorized)) }
+    }
+}

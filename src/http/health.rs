@@ -1,0 +1,76 @@
+//! Whether the service is there, and whether it can serve.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::caller::Shared;
+use crate::app::App;
+use crate::{clock, store};
+
+/// A room that nobody looked at for this long does not move, ms.
+const OLDEST_LOOK_MS: u64 = 5_000;
+
+/// The process is there.
+#[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, body = String)))]
+pub(super) async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// One thing that the service needs.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Need {
+    name: &'static str,
+    ok: bool,
+    detail: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Readiness {
+    ready: bool,
+    checks: Vec<Need>,
+}
+
+/// Redis, Postgres and a fresh look at every room: 503 with a reason each.
+#[utoipa::path(
+    get, path = "/readyz", tag = "health",
+    responses((status = 200, body = Readiness), (status = 503, body = Readiness))
+)]
+pub(super) async fn ready(State(app): State<Shared>) -> Response {
+    let (redis, postgres) = tokio::join!(store::redis_safety(&app.redis), app.db.ping());
+    let redis = match redis {
+        Ok(warnings) if warnings.is_empty() => Need { name: "redis", ok: true, detail: "answers".into() },
+        Ok(warnings) => Need { name: "redis", ok: true, detail: warnings.join("; ") },
+        Err(_) => Need { name: "redis", ok: false, detail: "does not answer".into() },
+    };
+    let detail = if postgres.is_ok() { "answers" } else { "does not answer" };
+    let postgres = Need { name: "postgres", ok: postgres.is_ok(), detail: detail.into() };
+    let checks = vec![redis, postgres, admission(&app), stopping(&app)];
+    let ready = checks.iter().all(|need| need.ok);
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut response = (status, axum::Json(Readiness { ready, checks })).into_response();
+    if !ready {
+        response.headers_mut().insert("retry-after", axum::http::HeaderValue::from_static("1"));
+    }
+    response
+}
+
+fn admission(app: &App) -> Need {
+    let old = |seen_at_ms: u64| seen_at_ms == 0 || seen_at_ms + OLDEST_LOOK_MS < clock::uptime_ms();
+    let rooms = app.queue.rooms();
+    let stale: Vec<_> = rooms.iter().filter(|room| old(room.view().seen_at_ms)).map(|r| r.name.to_string()).collect();
+    let detail = match (rooms.is_empty(), stale.is_empty()) {
+        (true, _) => "there is no room".to_owned(),
+        (_, true) => "every room was looked at".to_owned(),
+        (_, false) => format!("nobody looked at {} for {} s", stale.join(", "), OLDEST_LOOK_MS / 1_000),
+    };
+    Need { name: "admission", ok: stale.is_empty() && !rooms.is_empty(), detail }
+}
+
+fn stopping(app: &App) -> Need {
+    let stopping = app.stopping.is_cancelled();
+    let detail = if stopping { "is stopping" } else { "serves" };
+    Need { name: "process", ok: !stopping, detail: detail.into() }
+}

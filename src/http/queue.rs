@@ -1,0 +1,105 @@
+//! The line, as visitors see it.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::caller::{Caller, Shared};
+use super::idempotency::once;
+use super::problem::{Code, Problem};
+use super::reply::json;
+use super::request::{IdempotencyKey, Path};
+use crate::booking::{self, Key};
+use crate::clock;
+use crate::ids::RoomName;
+use crate::queue::{self, Place, State as RoomState};
+use crate::refusals;
+
+refusals!(PositionRefusals: InvalidToken, TokenExpired);
+
+/// Where the caller stands.
+#[utoipa::path(
+    get, path = "/queue/position", tag = "queue", security(("bearer" = [])),
+    responses((status = 200, body = Place), PositionRefusals)
+)]
+pub(super) async fn position(State(app): State<Shared>, caller: Caller) -> Result<Response, Problem> {
+    Ok(json(queue::poll(&app.queue, caller.session()).await?.body))
+}
+
+refusals!(LeaveRefusals: InvalidToken, TokenExpired, IdempotencyKeyReused, IdempotencyKeyInFlight);
+
+/// Gives up place, visit and holds. A payment under way goes on.
+#[utoipa::path(
+    delete, path = "/queue/position", tag = "queue", security(("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters")),
+    responses((status = 204), LeaveRefusals)
+)]
+pub(super) async fn leave(
+    State(app): State<Shared>,
+    caller: Caller,
+    IdempotencyKey(key): IdempotencyKey,
+) -> Result<Response, Problem> {
+    let session = caller.session();
+    let key = key.map(|key| Key::new(&session.claims.sub, "leave", &key, &[0; 32]));
+    once(&app, key, async {
+        booking::leave(&app.booking, session).await?;
+        Ok(StatusCode::NO_CONTENT.into_response())
+    })
+    .await
+}
+
+/// The same for `navigator.sendBeacon`, which can only post.
+#[utoipa::path(
+    post, path = "/queue/leave", tag = "queue", security(("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters")),
+    responses((status = 204), LeaveRefusals)
+)]
+pub(super) async fn leave_by_beacon(
+    state: State<Shared>,
+    caller: Caller,
+    key: IdempotencyKey,
+) -> Result<Response, Problem> {
+    leave(state, caller, key).await
+}
+
+/// What anyone may know of a room.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PublicRoom {
+    room: RoomName,
+    state: RoomState,
+    opens_at: Option<String>,
+    /// How many are in line in all.
+    waiting: u64,
+    admitted_per_minute: u64,
+    message: Option<String>,
+    /// The draw's commitment and seed, in a room that draws.
+    draw: Option<serde_json::Value>,
+}
+
+refusals!(RoomRefusals: UnknownRoom);
+
+/// The public status of a room: the same for all, so any cache may keep it for a second.
+#[utoipa::path(
+    get, path = "/queue/rooms/{room}", tag = "queue",
+    params(("room" = String, Path, description = "The room's name")),
+    responses((status = 200, body = PublicRoom), RoomRefusals)
+)]
+pub(super) async fn room(State(app): State<Shared>, Path(name): Path<RoomName>) -> Result<Response, Problem> {
+    let room = app.queue.room(&name).ok_or_else(|| Problem::new(Code::UnknownRoom))?;
+    let view = room.view();
+    let counts = view.counts;
+    let public = PublicRoom {
+        room: name,
+        state: view.state,
+        opens_at: view.opens_at.map(clock::rfc3339),
+        waiting: counts.waiting + counts.aside + counts.pending + counts.recalled,
+        admitted_per_minute: view.admitted_per_minute,
+        message: view.message.clone(),
+        draw: None,
+    };
+    Ok(([(CACHE_CONTROL, "public, max-age=1")], axum::Json(public)).into_response())
+}

@@ -1,0 +1,151 @@
+//! The schedule: what is done again and again, whether or not anyone asks.
+//!
+//! tokio-cron-scheduler beats once a second and nothing else: it lets runs overlap, drops repeated jobs after a stall,
+//! and is late by up to half a second. Each job is one loop of its own that follows the beat, so it never overlaps
+//! itself; a room's loop also wakes at once when a visit ends, and more often while its line moves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+use crate::error::Fault;
+use crate::queue::Room;
+use crate::{booking, http, ledger, queue, seats};
+
+/// Every second, by the wall clock.
+const EACH_SECOND: &str = "* * * * * *";
+
+/// While a line moves it is looked at this often, so that admission is smooth within the second.
+const WHILE_MOVING: Duration = Duration::from_millis(200);
+
+/// Jobs by how many beats are between two runs.
+const HOLDS_EVERY: u64 = 1;
+const HEALTH_EVERY: u64 = 1;
+const UNFINISHED_EVERY: u64 = 2;
+const SETTINGS_EVERY: u64 = 5;
+const POOL_EVERY: u64 = 5;
+const KEYS_EVERY: u64 = 60;
+
+/// Starts every job; they end with `stop`.
+pub async fn start(app: &Arc<App>, stop: &CancellationToken) -> Result<TaskTracker, JobSchedulerError> {
+    let (beat, beats) = watch::channel(0_u64);
+    let scheduler = JobScheduler::new().await?;
+    let beat = Arc::new(beat);
+    scheduler.add(Job::new(EACH_SECOND, move |_, _| beat.send_modify(|count| *count += 1))?).await?;
+    scheduler.start().await?;
+
+    let tasks = TaskTracker::new();
+    tasks.spawn(keep(scheduler, stop.clone()));
+    tasks.spawn(follow_rooms(Arc::clone(app), beats.clone(), (stop.clone(), tasks.clone())));
+    every(&tasks, (app, stop), &beats, ("holds", HOLDS_EVERY), async |app| booking::sweep_holds(&app.booking).await);
+    every(&tasks, (app, stop), &beats, ("health", HEALTH_EVERY), async |app| {
+        app.queue.note_postgres(app.db.ping().await.is_ok());
+        Ok(())
+    });
+    every(&tasks, (app, stop), &beats, ("outbox", UNFINISHED_EVERY), async |app| {
+        booking::settle_outbox(&app.booking).await
+    });
+    every(&tasks, (app, stop), &beats, ("payments", UNFINISHED_EVERY), async |app| {
+        booking::settle_stale(&app.booking).await
+    });
+    every(&tasks, (app, stop), &beats, ("settings", SETTINGS_EVERY), async |app| {
+        seats::refresh_plans(&app.seats).await?;
+        queue::load_rooms(&app.queue).await
+    });
+    let upkept = stop.clone();
+    tasks.spawn(async move { upkept.run_until_cancelled(http::metrics::recorder().upkeep()).await });
+    every(&tasks, (app, stop), &beats, ("pool", POOL_EVERY), async |app| {
+        measure_pool(&app);
+        Ok(())
+    });
+    every(&tasks, (app, stop), &beats, ("keys", KEYS_EVERY), async |app| {
+        ledger::sweep_keys(&app.ledger).await.map(|_| ())
+    });
+    tasks.close();
+    Ok(tasks)
+}
+
+/// The scheduler beats as long as it is kept.
+async fn keep(mut scheduler: JobScheduler, stop: CancellationToken) {
+    stop.cancelled().await;
+    if let Err(error) = scheduler.shutdown().await {
+        tracing::debug!(%error, "the scheduler ended in disorder");
+    }
+}
+
+/// Runs a job at each so-many-th beat. One that fails is run again at the next; it is logged when it begins to fail.
+fn every<W, F>(
+    tasks: &TaskTracker,
+    with: (&Arc<App>, &CancellationToken),
+    beats: &watch::Receiver<u64>,
+    job: (&'static str, u64),
+    work: W,
+) where
+    W: Fn(Arc<App>) -> F + Send + 'static,
+    F: Future<Output = Result<(), Fault>> + Send,
+{
+    let (app, stop, mut beats) = (Arc::clone(with.0), with.1.clone(), beats.clone());
+    tasks.spawn(async move {
+        let mut failing = false;
+        let mut last = 0;
+        while stop.run_until_cancelled(beats.changed()).await.is_some_and(|beat| beat.is_ok()) {
+            let beat = *beats.borrow_and_update();
+            if beat < last + job.1 {
+                continue;
+            }
+            last = beat;
+            let done = work(Arc::clone(&app)).await;
+            if let (Err(fault), false) = (&done, failing) {
+                tracing::error!(job = job.0, %fault, "a job fails; it is tried again");
+            }
+            failing = done.is_err();
+        }
+    });
+}
+
+/// Has a loop for each room, also for those that come later.
+async fn follow_rooms(app: Arc<App>, mut beats: watch::Receiver<u64>, with: (CancellationToken, TaskTracker)) {
+    let (stop, tasks) = with;
+    let mut known = Vec::new();
+    while stop.run_until_cancelled(beats.changed()).await.is_some_and(|beat| beat.is_ok()) {
+        for room in app.queue.rooms() {
+            if !known.contains(&room.name) {
+                known.push(room.name.clone());
+                tasks.spawn(follow_room(Arc::clone(&app), room, beats.clone(), stop.clone()));
+            }
+        }
+    }
+}
+
+/// Runs the scheduler of a room at each beat, when it is woken, and often while its line moves.
+async fn follow_room(app: Arc<App>, room: Arc<Room>, mut beats: watch::Receiver<u64>, stop: CancellationToken) {
+    let mut failing = false;
+    loop {
+        let counts = room.view().counts;
+        let moving = counts.waiting + counts.recalled > 0;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            beat = beats.changed() => if beat.is_err() { return },
+            () = room.woken() => {}
+            () = tokio::time::sleep(WHILE_MOVING), if moving => {}
+        }
+        let done = queue::run(&app.queue, &room).await;
+        if let (Err(fault), false) = (&done, failing) {
+            tracing::error!(room = %room.name, %fault, "nobody is admitted; it is tried again");
+        }
+        failing = done.is_err();
+    }
+}
+
+fn measure_pool(app: &App) {
+    let (all, idle) = app.db.connections();
+    let idle = u32::try_from(idle).unwrap_or(u32::MAX);
+    metrics::gauge!("db_pool_connections", "state" => "idle").set(f64::from(idle));
+    metrics::gauge!("db_pool_connections", "state" => "used").set(f64::from(all.saturating_sub(idle)));
+    metrics::gauge!("db_pool_connections_max").set(f64::from(app.config.database_connections));
+}
