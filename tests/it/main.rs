@@ -11,3 +11,4 @@ mod seed;
 mod stores;
 mod support;
 mod tidy;
+mod walk;

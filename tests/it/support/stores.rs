@@ -21,12 +21,21 @@ const FOLDERS: u32 = 64;
 const POSTGRES: [Setting<'static>; 4] =
     [("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off"), ("max_connections", "400")];
 
+/// Redis has a numbered database for each service that a test starts.
+const REDIS: [Setting<'static>; 2] = [("appendfsync", "no"), ("databases", "4096")];
+
 /// Where the tests' stores are.
 pub(crate) struct TestStores {
     /// Redis, shared by all tests: each has rooms and schedules of its own.
     pub(crate) redis_url: String,
     /// A database from which others can be made.
     pub(crate) admin_database_url: String,
+}
+
+/// The URL of a numbered database of the tests' Redis that no other test of this process has.
+pub(crate) fn redis_database() -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(1);
+    format!("{}/{}", stores().redis_url, NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The stores, started by the first call.
@@ -88,7 +97,7 @@ async fn start() -> Stores {
 
 async fn start_in(folder: &Path) -> anyhow::Result<Stores> {
     wipe(folder).await?;
-    Stores::start_with(folder, &[("appendfsync", "no")], &POSTGRES).await
+    Stores::start_with(folder, &REDIS, &POSTGRES).await
 }
 
 async fn migrate(url: &str) {
