@@ -156,6 +156,9 @@ impl Default for Config {
 #[error("{0}")]
 pub struct BadConfig(pub String);
 
+/// The one setting that is a list: in the environment and in flags its items are separated by commas.
+const LIST: &str = "trusted_proxies";
+
 impl Config {
     /// Reads the file (if any), the environment, and `overrides` as (name, value), later ones winning.
     pub fn load(file: Option<&str>, overrides: &[(String, String)]) -> Result<Self, BadConfig> {
@@ -164,11 +167,16 @@ impl Config {
             builder = builder.add_source(File::new(path, FileFormat::Toml));
         }
         let environment = Environment::with_prefix("ANTEROOM").prefix_separator("_").separator("__").try_parsing(true);
-        builder = builder.add_source(environment.list_separator(",").with_list_parse_key("trusted_proxies"));
+        builder = builder.add_source(environment.list_separator(",").with_list_parse_key(LIST));
         for (name, value) in overrides {
-            builder = builder
-                .set_override(name.to_lowercase().replace("__", "."), value.as_str())
-                .map_err(|e| BadConfig(e.to_string()))?;
+            let name = name.to_lowercase().replace("__", ".");
+            let value = if name == LIST {
+                let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
+                config::Value::from(items.collect::<Vec<_>>())
+            } else {
+                config::Value::from(value.as_str())
+            };
+            builder = builder.set_override(name, value).map_err(|e| BadConfig(e.to_string()))?;
         }
         let settled = builder.build().map_err(|e| BadConfig(e.to_string()))?;
         let config: Self = settled.try_deserialize().map_err(|e| BadConfig(e.to_string()))?;

@@ -154,9 +154,7 @@ pub async fn join(queue: &Queue, room: &Arc<Room>, user: &UserId) -> Result<Plac
         }
     };
     let place = describe(room, Some(user.clone()), &found);
-    let memo = queue.memos.of(&room.name, user.as_str());
-    memo.forget();
-    keep(&memo, place.clone())?;
+    keep(&queue.memos.of(&room.name, user.as_str()), place.clone())?;
     let token = receipt(queue, room, user.as_str(), (Use::Place, number))?;
     Ok(Place { token: Some(token), ..place })
 }

@@ -53,9 +53,14 @@ pub fn keep_visit(room: &Room, user: &UserId, until_ms: i64) {
 
 /// Tells Redis which visits must last, in bounded steps.
 pub async fn flush_kept_visits(queue: &Queue, room: &Arc<Room>) -> Result<(), Fault> {
-    let kept = std::mem::take(&mut *room.kept.lock().unwrap_or_else(PoisonError::into_inner));
-    for some in kept.chunks(KEPT_AT_ONCE) {
-        believing!(queue, room, |line| scripts::keep_visits(line, some))?;
+    let kept: Vec<_> = std::mem::take(&mut *room.kept.lock().unwrap_or_else(PoisonError::into_inner));
+    for (done, some) in kept.chunks(KEPT_AT_ONCE).enumerate() {
+        if let Err(fault) = believing!(queue, room, |line| scripts::keep_visits(line, some)) {
+            // Kept for the next time; to note one twice does no harm.
+            let left = kept.into_iter().skip(done * KEPT_AT_ONCE);
+            room.kept.lock().unwrap_or_else(PoisonError::into_inner).extend(left);
+            return Err(fault);
+        }
     }
     Ok(())
 }

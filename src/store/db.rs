@@ -1,10 +1,13 @@
 //! Postgres: a small pool with short waits, and connections that never idle inside a transaction.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, Executor};
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::error::Fault;
 
@@ -12,7 +15,12 @@ use crate::error::Fault;
 #[derive(Clone)]
 pub struct Db {
     pool: PgPool,
+    /// A connection of its own tells whether Postgres serves, also while the pool is exhausted by those who use it.
+    pulse: Arc<Mutex<Option<PgConnection>>>,
 }
+
+/// How long Postgres may take to show that it is there.
+const PULSE: Duration = Duration::from_secs(1);
 
 /// How the pool behaves.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +62,7 @@ impl Db {
                 })
             })
             .connect_lazy_with(options);
-        Ok(Self { pool })
+        Ok(Self { pool, pulse: Arc::default() })
     }
 
     /// The pool, for the rooms' statements.
@@ -69,8 +77,18 @@ impl Db {
 
     /// Whether Postgres answers.
     pub async fn ping(&self) -> Result<(), Fault> {
-        let mut connection = self.pool.acquire().await?;
-        Ok(connection.ping().await?)
+        let mut pulse = self.pulse.lock().await;
+        let taken = pulse.take();
+        let beat = async {
+            let mut connection = match taken {
+                Some(connection) => connection,
+                None => PgConnection::connect_with(&self.pool.connect_options()).await?,
+            };
+            connection.ping().await?;
+            Ok::<_, Fault>(connection)
+        };
+        *pulse = Some(timeout(PULSE, beat).await.map_err(|_| Fault::Postgres("no answer in a second".into()))??);
+        Ok(())
     }
 
     /// Connections that exist, and those of them that are free.
@@ -80,6 +98,7 @@ impl Db {
 
     /// Ends every connection.
     pub async fn close(&self) {
+        self.pulse.lock().await.take();
         self.pool.close().await;
     }
 }
