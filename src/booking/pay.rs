@@ -16,6 +16,9 @@ use crate::seats::{self, Begin, Reservation, ReservationState, Schedule};
 /// A void attempt is followed by another; more than a few means that something else is wrong.
 const ATTEMPTS: usize = 3;
 
+/// Kept under a key whose request found the reservation paid.
+const PAID_BEFORE: &str = "paidBefore";
+
 /// Why a reservation is not paid.
 #[derive(Debug, thiserror::Error)]
 pub enum PayError {
@@ -101,7 +104,7 @@ impl Payer {
             if let Some(until_ms) = held.expires_ms
                 && let Some(room) = self.booking.queue.room(&schedule.room)
             {
-                queue::keep_visit(&room, &self.user, until_ms);
+                queue::keep_visit(&room, &self.user, until_ms + self.booking.seats.payment_ms());
             }
             match self.decide(&schedule, &held, &attempt, key.clone()).await {
                 Err(Refusal::AttemptVoid) => {
@@ -168,13 +171,42 @@ impl Payer {
         if replayed { PayError::Before(Box::new(error)) } else { error }
     }
 
-    /// The reservation is not one that Redis would pay: it may have been paid before.
+    /// The reservation is not one that Redis would pay: it may have been paid before. Under a key, the first answer
+    /// counts.
     async fn ask_again(&self, amount: Points, key: Option<Key>) -> Result<Paid, PayError> {
+        if let Some(key) = &key
+            && let Some(first) = ledger::recorded_answer(&self.booking.ledger, &self.user, key).await?
+        {
+            return self.replay(first).await;
+        }
         match paid(&self.booking, &self.id).await?.filter(|payment| payment.user == self.user) {
             Some(payment) if payment.amount != amount => self.refuse(PayError::OtherAmount(payment.amount), key).await,
-            Some(payment) => Ok(self.as_paid((*payment).clone(), false).await?),
+            Some(payment) => {
+                if let Some(key) = key {
+                    ledger::record(&self.booking.ledger, &self.user, key, json!({ PAID_BEFORE: true })).await?;
+                }
+                Ok(self.as_paid((*payment).clone(), false).await?)
+            }
             None => self.refuse(PayError::Unknown, key).await,
         }
+    }
+
+    /// The first answer under a key, given again.
+    async fn replay(&self, first: Recorded) -> Result<Paid, PayError> {
+        let refusal = match first {
+            Recorded::Paid(paid) => return Ok(Paid { replayed: true, ..paid }),
+            Recorded::Answer(answer) if answer[PAID_BEFORE] == true => {
+                let payment = paid(&self.booking, &self.id).await?.ok_or(PayError::Unknown)?;
+                return Ok(Paid { replayed: true, ..self.as_paid((*payment).clone(), false).await? });
+            }
+            Recorded::Answer(answer) => read_refusal(&answer),
+            Recorded::Refused(Refusal::Insufficient { balance, shortfall, .. }) => {
+                PayError::Insufficient { balance, shortfall }
+            }
+            Recorded::Refused(Refusal::SeatSold { seats, .. }) => PayError::SeatSold(seats),
+            Recorded::Refused(_) | Recorded::Charged(_) => return Err(PayError::KeyReused),
+        };
+        Err(PayError::Before(Box::new(refusal)))
     }
 
     async fn as_paid(&self, payment: Payment, new: bool) -> Result<Paid, Fault> {
@@ -185,27 +217,13 @@ impl Payer {
     /// A refusal that Postgres had no part in. Under a key, the first answer counts.
     async fn refuse(&self, refusal: PayError, key: Option<Key>) -> Result<Paid, PayError> {
         let Some(key) = key else { return Err(refusal) };
-        let recorded = match write_refusal(&refusal) {
-            Some(answer) => {
-                ledger::record(&self.booking.ledger, &self.user, key, answer.clone()).await.map(|kept| {
-                    // What was just recorded is the first answer, and no replay.
-                    if matches!(&kept, Recorded::Answer(first) if *first == answer) { None } else { Some(kept) }
-                })?
-            }
-            None => ledger::recorded_answer(&self.booking.ledger, &self.user, &key).await?,
-        };
-        match recorded {
-            Some(Recorded::Paid(paid)) => Ok(paid),
-            Some(Recorded::Answer(answer)) => Err(PayError::Before(Box::new(read_refusal(&answer)))),
-            Some(Recorded::Refused(Refusal::KeyReused)) => Err(PayError::KeyReused),
-            Some(Recorded::Refused(Refusal::Insufficient { balance, shortfall, .. })) => {
-                Err(PayError::Before(Box::new(PayError::Insufficient { balance, shortfall })))
-            }
-            Some(Recorded::Refused(Refusal::SeatSold { seats, .. })) => {
-                Err(PayError::Before(Box::new(PayError::SeatSold(seats))))
-            }
-            None | Some(Recorded::Charged(_) | Recorded::Refused(_)) => Err(refusal),
+        if let Some(first) = ledger::recorded_answer(&self.booking.ledger, &self.user, &key).await? {
+            return self.replay(first).await;
         }
+        if let Some(answer) = write_refusal(&refusal) {
+            ledger::record(&self.booking.ledger, &self.user, key, answer).await?;
+        }
+        Err(refusal)
     }
 }
 

@@ -49,6 +49,11 @@ impl Seats {
         Self { redis, db, ledger, most_per_user, payment_ms, schedules: ArcSwap::default() }
     }
 
+    /// How long a payment may take, ms: its hold lives that much longer, once.
+    pub fn payment_ms(&self) -> i64 {
+        self.payment_ms
+    }
+
     /// A schedule, if there is one.
     pub fn schedule(&self, id: ScheduleId) -> Option<Arc<Schedule>> {
         self.schedules.load().get(&id).cloned()
