@@ -35,8 +35,8 @@ local ends, visit = redis.call('ZSCORE', active, user), redis.call('HGET', visit
 if ends and tonumber(ends) > now and visit then
   return {'active', string.match(visit, '^%S+'), ends}
 end
-local number = redis.call('ZSCORE', waiting, user)
-if not number and (not ends and visit or redis.call('ZSCORE', aside, user)) then
+local number, phase = redis.call('ZSCORE', waiting, user), string.match(visit or '', '%a+$')
+if not number and (phase == 'missed' or phase == 'recalled' or redis.call('ZSCORE', aside, user)) then
   return {'kept'}
 end
 local line, beside = redis.call('ZCARD', waiting), redis.call('ZCARD', aside) + redis.call('ZCARD', pending)
@@ -45,7 +45,7 @@ if not number then
   if shut or line + beside >= tonumber(told[10]) then
     return {shut and 'closed' or 'full'}
   end
-  if ends then -- a visit that is over and not yet swept
+  if visit then -- one that is over and not yet swept
     redis.call('HINCRBY', room, 'ended', 1)
     redis.call('HDEL', visits, user)
     redis.call('ZREM', idle, user)

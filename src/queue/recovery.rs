@@ -19,7 +19,7 @@ const POSITIONS_UNKNOWN_MS: i64 = 12_000;
 const NOBODY_ADMITTED_MS: i64 = 15_000;
 
 /// How often to look whether another process is done with what we wanted to do, and how long between looks.
-const LOOKS: usize = 20;
+const LOOKS: usize = 40;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// Runs a step of the line; where Redis lost the room, recovers it and runs the step once more.

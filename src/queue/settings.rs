@@ -286,10 +286,12 @@ pub(super) async fn read(queue: &Queue, room: &RoomName) -> Result<Option<Settin
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(room.as_str()).fetch_optional(queue.db.pool()).await?)
 }
 
-/// Raises a room's epoch from what the settings say. One process wins; for the others there is nothing.
+/// Raises a room's epoch from what the settings say. One process wins; for the others there is nothing, also while the
+/// winner sets Redis up.
 pub(super) async fn raise_epoch(queue: &Queue, settings: &Settings) -> Result<Option<Epoch>, Fault> {
     let raised = sqlx::query_scalar::<_, i64>(
-        "update rooms set epoch = epoch + 1 where name = $1 and epoch = $2 returning epoch",
+        "update rooms set epoch = epoch + 1, epoch_raised_at = clock_timestamp() where name = $1 and epoch = $2 \
+         and (epoch_raised_at is null or epoch_raised_at < clock_timestamp() - interval '1 second') returning epoch",
     );
     let raised = raised.bind(&settings.name).bind(settings.epoch.0).fetch_optional(queue.db.pool()).await?;
     Ok(raised.map(Epoch))

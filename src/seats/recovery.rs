@@ -12,7 +12,7 @@ use crate::store::script::incarnation;
 use crate::store::scripts::seats::{self as scripts, Hall};
 
 /// How often to look whether another process is done with what we wanted to do, and how long between looks.
-const LOOKS: usize = 20;
+const LOOKS: usize = 40;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// Seats told by one call at most.
@@ -60,10 +60,11 @@ async fn read_epoch(seats: &Seats, id: ScheduleId) -> Result<Epoch, Fault> {
     epoch.map(Epoch).ok_or(Fault::Lost)
 }
 
-/// One process wins; for the others there is nothing.
+/// One process wins; for the others there is nothing, also while the winner sets Redis up.
 async fn raise_epoch(seats: &Seats, id: ScheduleId, from: Epoch) -> Result<Option<Epoch>, Fault> {
     let raise = sqlx::query_scalar::<_, i64>(
-        "update schedules set epoch = epoch + 1 where id = $1 and epoch = $2 returning epoch",
+        "update schedules set epoch = epoch + 1, epoch_raised_at = clock_timestamp() where id = $1 and epoch = $2 \
+         and (epoch_raised_at is null or epoch_raised_at < clock_timestamp() - interval '1 second') returning epoch",
     );
     Ok(raise.bind(id.0).bind(from.0).fetch_optional(seats.db.pool()).await?.map(Epoch))
 }
