@@ -39,7 +39,7 @@ impl RedisServer {
                 ending: "TERM KILL",
             };
             let child = Child::start(launch, Log::take(&dir.join("log")).await?).await?;
-            let mut server = Self { child, url: format!("redis://:{password}@127.0.0.1:{port}") };
+            let mut server = Self { child, url: format!("redis://default:{password}@127.0.0.1:{port}") };
             match server.ready().await {
                 Err(_) if server.child.log_says(port::TAKEN) => {}
                 ready => return ready.map(|()| server),
