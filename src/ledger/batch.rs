@@ -153,11 +153,11 @@ async fn ask_again(core: &Arc<Core>, waiting: Waiting) {
 /// Tells Redis the new balances, then each caller its answer: who asks for the balance next sees the new one.
 async fn answer(core: &Core, batch: Vec<Waiting>, decided: Vec<Decided>) {
     let mut newest: HashMap<&UserId, (Points, i64)> = HashMap::new();
-    let mut charges = Vec::new();
+    let mut told = Vec::new();
     for (waiting, decided) in batch.iter().zip(&decided) {
         let (balance, version) = match &decided.answer {
             Answer::Charged(charged) if charged.moved => {
-                charges.push(charged.entry_id);
+                told.push(charged.entry_id);
                 (charged.balance, charged.version)
             }
             Answer::Paid(paid) if paid.moved => (paid.balance, paid.version),
@@ -170,7 +170,7 @@ async fn answer(core: &Core, batch: Vec<Waiting>, decided: Vec<Decided>) {
         .map(|(user, (balance, version))| scripts::ledger::project_balance(&core.redis, user, *balance, *version));
     // Where Redis does not answer, the rows stay in the outbox, and a job tells it later.
     if join_all(projections).await.iter().all(Result::is_ok) {
-        core.note_told(charges);
+        core.note_told(told);
     }
     for (waiting, decided) in batch.into_iter().zip(decided) {
         waiting.end(Ok(decided));

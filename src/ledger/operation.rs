@@ -81,7 +81,7 @@ pub(super) enum Answer {
     KeyReused,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ChargedAnswer {
     pub(super) amount: Points,

@@ -6,7 +6,7 @@ use anteroom::ledger::{self, PayOrder, Recorded, Refusal, Settings};
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::{House, key};
+use super::{House, key, ledger_at};
 
 #[tokio::test]
 async fn a_charge_adds_points_on_both_sides_of_the_ledger() {
@@ -97,7 +97,7 @@ async fn a_sold_seat_is_named_and_costs_nothing() {
 #[tokio::test]
 async fn a_balance_stops_at_its_limit() {
     let house = House::with(1, 900).await;
-    let ledger = house.ledger_at(&house.url, Settings { balance_limit: 1_000, ..Settings::of(&Config::default()) });
+    let ledger = ledger_at(&house.url, Settings { balance_limit: 1_000, ..Settings::of(&Config::default()) });
     let refused = ledger::charge(&ledger, &house.user(0), Points(101), None).await.unwrap_err();
     assert!(matches!(refused, Refusal::BalanceLimit { balance: Points(900), replayed: false }), "{refused:?}");
     let refused = ledger::charge(&ledger, &house.user(0), Points(i64::MAX), None).await.unwrap_err();

@@ -14,7 +14,7 @@ use sqlx::PgConnection;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{sleep, timeout};
 
-use super::{House, key};
+use super::{House, key, ledger_at};
 
 /// Keeps both batches that may be under way busy with accounts 8 and 9: what comes now forms one batch.
 async fn gather(house: &House, ledger: &Arc<Ledger>) -> PgConnection {
@@ -164,7 +164,7 @@ async fn crossing_batches_of_two_processes_neither_deadlock_nor_sell_twice() {
 async fn beyond_the_queue_operations_are_refused_at_once() {
     let house = House::with(10, 0).await;
     let settings = Settings { batch: 1, queue: 2, ..Settings::of(&Config::default()) };
-    let ledger = Arc::new(house.ledger_at(&house.url, settings));
+    let ledger = Arc::new(ledger_at(&house.url, settings));
     let held = gather(&house, &ledger).await;
     // One is in the hand of the task that waits for a batch to end, two are in the queue.
     let mut taken = Vec::new();

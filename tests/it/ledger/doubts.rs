@@ -7,11 +7,11 @@ use anteroom::ids::{Points, ReservationId};
 use anteroom::ledger::{self, Ledger, PayOrder, Refusal, Settings, Settled};
 
 use super::proxy::{Cut, Proxy};
-use super::{House, key};
+use super::{House, key, ledger_at};
 
 async fn cut_off(house: &House, cut: Cut) -> (Proxy, Arc<Ledger>) {
     let proxy = Proxy::before(&house.url).await;
-    let ledger = Arc::new(house.ledger_at(&proxy.url, Settings::of(&Config::default())));
+    let ledger = Arc::new(ledger_at(&proxy.url, Settings::of(&Config::default())));
     // Connected before the cut is armed.
     ledger::payment_of(&ledger, &reservation()).await.unwrap();
     proxy.arm(cut);

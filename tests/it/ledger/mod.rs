@@ -72,12 +72,7 @@ impl House {
 
     /// One process' ledger.
     fn ledger(&self) -> Ledger {
-        self.ledger_at(&self.url, Settings::of(&Config::default()))
-    }
-
-    fn ledger_at(&self, url: &str, settings: Settings) -> Ledger {
-        let redis = Redis::new(&support::stores().redis_url, 1, Duration::from_secs(5)).unwrap();
-        Ledger::new(db(url), Arc::new(redis), settings)
+        ledger_at(&self.url, Settings::of(&Config::default()))
     }
 
     fn user(&self, number: usize) -> UserId {
@@ -140,6 +135,11 @@ impl House {
         };
         timeout(Duration::from_secs(10), waiting).await.expect("sessions wait for a lock");
     }
+}
+
+fn ledger_at(url: &str, settings: Settings) -> Ledger {
+    let redis = Redis::new(&support::stores().redis_url, 1, Duration::from_secs(5)).unwrap();
+    Ledger::new(db(url), Arc::new(redis), settings)
 }
 
 fn db(url: &str) -> Db {

@@ -73,7 +73,7 @@ async fn what_is_sold_and_who_paid_can_be_read_again() {
     let user = house.user(0);
     assert_eq!(named, [("S10", "r1", user.clone()), ("S2", "r1", user.clone()), ("S3", "r2", user.clone())]);
     let of_user = ledger::payments_of_user(&ledger, &user).await.unwrap();
-    assert_eq!(of_user, [second.payment.clone(), first.payment.clone()].map(|p| in_plans_order(p)));
+    assert_eq!(of_user, [second.payment.clone(), first.payment.clone()].map(in_plans_order));
     assert!(ledger::payments_of_user(&ledger, &house.user(1)).await.unwrap().is_empty());
     let known = ledger::payment_of(&ledger, &first.payment.reservation).await.unwrap();
     assert_eq!(known, Some(in_plans_order(first.payment.clone())));

@@ -33,9 +33,9 @@ async fn points_are_conserved_whatever_is_charged_and_paid() {
             // Few reservations, each of one account and of the same seats whenever it is paid.
             let order = house.order(first % ACCOUNTS, &format!("r{first}"), &[first, first + 1]);
             let order = PayOrder { attempt: random.random_range(0..1_000_000).to_string(), ..order };
-            let (user, charges) = (house.user(account), random.random_bool(0.25));
+            let (user, adds) = (house.user(account), random.random_bool(0.25));
             async move {
-                if charges {
+                if adds {
                     let charged = ledger::charge(&ledger, &user, Points(amount), None).await;
                     return Step::Charged(account, charged.unwrap().amount.0);
                 }
