@@ -88,6 +88,15 @@ async fn is_locked(house: &House, row: &str) -> bool {
     house.count(&format!("(select from {row} for update skip locked) as free")).await == 0
 }
 
+async fn until_locked(house: &House, row: &str) {
+    let locked = async {
+        while !is_locked(house, row).await {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), locked).await.expect("the row is locked");
+}
+
 /// Red when `apply_ledger_batch` locks in order of arrival, or seats before accounts: then batches can deadlock.
 #[tokio::test]
 async fn locks_are_taken_accounts_first_and_each_in_order() {
@@ -108,16 +117,12 @@ async fn locks_are_taken_accounts_first_and_each_in_order() {
         |user| format!("accounts where user_id = '{}'", house.user(user)),
         |seat| format!("seats where schedule_id = 7 and label = 'S{seat}'"),
     );
-    while !is_locked(&house, &account(4)).await {
-        sleep(Duration::from_millis(5)).await;
-    }
+    until_locked(&house, &account(4)).await;
     house.until_waiting(1).await;
     assert!(!is_locked(&house, &account(6)).await, "the one behind is not locked yet");
     assert!(!is_locked(&house, &seat(2)).await, "no seat is locked before the accounts");
     sqlx::query("rollback").execute(&mut on_account).await.unwrap();
-    while !is_locked(&house, &seat(2)).await {
-        sleep(Duration::from_millis(5)).await;
-    }
+    until_locked(&house, &seat(2)).await;
     assert!(is_locked(&house, &account(6)).await);
     assert!(!is_locked(&house, &seat(4)).await, "the one behind is not locked yet");
     drop(on_seat);
