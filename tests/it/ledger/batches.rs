@@ -132,7 +132,8 @@ async fn locks_are_taken_accounts_first_and_each_in_order() {
 }
 
 /// Two processes, five accounts, few seats: every batch crosses others. Each seat is sold once and nothing is lost.
-/// Red (deadlocks) with the locks in order of arrival, (faults) without the lock on seats.
+/// Without the lock on seats this stays green, as the unique constraint breaks the batch and each is then tried alone;
+/// the test of the locks above is the one that turns red.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crossing_batches_of_two_processes_neither_deadlock_nor_sell_twice() {
     let house = House::with(5, 1_000_000).await;
@@ -207,8 +208,35 @@ async fn a_ledger_that_closes_answers_what_it_accepted() {
     }
 }
 
-/// Red when an operation runs in its caller's future instead of the ledger's tasks: connections idle in a transaction,
-/// and the next writes on them are answered and lost.
+/// Red when `submit` or `transaction::write` does the work in its caller's future.
+#[tokio::test]
+async fn what_was_begun_goes_on_when_its_caller_hangs_up() {
+    let house = House::with(1, 0).await;
+    let ledger = Arc::new(house.ledger());
+    let held = house.hold_back(&[0]).await;
+    let charging = charge(&house, &ledger, 0, 5);
+    house.until_waiting(1).await;
+    let mut doubting = house.connection().await;
+    let void = "insert into payment_attempts (reservation_id, attempt_id, state) values ('r1', 'first', 'void')";
+    for statement in ["begin", void] {
+        sqlx::query(statement).execute(&mut doubting).await.unwrap();
+    }
+    let settling = tokio::spawn({
+        let (ledger, reservation) = (Arc::clone(&ledger), house.order(0, "r1", &[1]).reservation);
+        async move { ledger::settle_unknown(&ledger, &reservation, "first").await }
+    });
+    house.until_waiting(2).await;
+    charging.abort();
+    settling.abort();
+    assert!(charging.await.is_err() && settling.await.is_err());
+    drop(held);
+    sqlx::query("rollback").execute(&mut doubting).await.unwrap();
+    ledger.close().await;
+    assert_eq!(house.balance(0).await, 5);
+    assert_eq!(house.count("payment_attempts where state = 'void'").await, 1);
+}
+
+/// Red when both guards are gone: the tasks of their own, and the rollback of the pool's `after_release`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_that_hang_up_leave_nothing_half_done() {
     let house = House::with(3, 0).await;
