@@ -236,7 +236,8 @@ async fn what_was_begun_goes_on_when_its_caller_hangs_up() {
     assert_eq!(house.count("payment_attempts where state = 'void'").await, 1);
 }
 
-/// Red when both guards are gone: the tasks of their own, and the rollback of the pool's `after_release`.
+/// The same at random moments. It is no proof of a guard: it stays green when the work is done in the caller's future and
+/// `after_release` does not roll back. The test above is the one that turns red.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_that_hang_up_leave_nothing_half_done() {
     let house = House::with(3, 0).await;
