@@ -5,7 +5,7 @@
 
 # For `make run`: what follows `anteroom dev`, as in `make run ARGS="--fresh --port 9000"`.
 ARGS ?=
-# For `make load`: which test of k6/, as in `make load TEST=contention`.
+# For `make load`: which test of k6/, as in `make load TEST=contention USERS=1000 SEATS=50` (see k6/README.md).
 TEST ?= smoke
 
 # Programs that scripts/setup put beside the source come after those of the machine.
@@ -38,6 +38,6 @@ bench: ## measure the choices that were made by measuring
 	@scripts/setup stores
 	cargo bench --bench ratios
 
-load: ## a load test against a service of its own, or against BASE_URL: TEST=smoke, contention, spike, ...
+load: ## a load test against a service of its own, or against BASE_URL: TEST=smoke, contention, spike, adr
 	@scripts/setup stores load
 	k6/run $(TEST)

@@ -27,6 +27,7 @@ fn files_are_small() {
     let mut files = read("src", "rs");
     files.extend(read("tests", "rs"));
     files.extend(read("benches", "rs"));
+    files.extend(read("k6", "js"));
     none(&words::sizes(&files, 400));
     none(&words::sizes(&read("lua", "lua"), 80));
 }

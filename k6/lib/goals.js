@@ -1,0 +1,34 @@
+// What must hold, as thresholds that fail the run.
+
+/** The seven requests of the plan, by the names of `api.js`. */
+export const SEVEN = ['token', 'dates', 'seats', 'reserve', 'balance', 'charge', 'pay'];
+
+/** What every summary shows of a latency. */
+export const STATS = ['avg', 'med', 'p(95)', 'p(99)', 'max', 'count'];
+
+/**
+ * The goals of each request: half a second in the mean and for 95 of 100, and less than one error in a thousand. A
+ * threshold without samples passes, so each request must also have been sent.
+ * @param {string[]} names
+ * @returns {Record<string, string[]>}
+ */
+export const goals = (names) => ({
+  ...answered(names),
+  ...Object.fromEntries(names.map((name) => [`http_req_duration{name:${name}}`, ['avg<500', 'p(95)<500']])),
+});
+
+/**
+ * For requests that only prepare the test or look at its outcome: they must be answered, and their times are shown.
+ * @param {string[]} names
+ * @returns {Record<string, string[]>}
+ */
+export function answered(names) {
+  /** @type {Record<string, string[]>} */
+  const all = { checks: ['rate==1'], errors: ['rate<0.001'] };
+  for (const name of names) {
+    all[`http_reqs{name:${name}}`] = ['count>0'];
+    all[`errors{name:${name}}`] = ['rate<0.001'];
+    all[`http_req_duration{name:${name}}`] = [];
+  }
+  return all;
+}
