@@ -36,26 +36,7 @@ pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
     ("anteroom_joins_total", Counter, Unit::Count, "Places asked for, by what came of it."),
     ("anteroom_admissions_total", Counter, Unit::Count, "Visitors admitted."),
     ("anteroom_leaves_total", Counter, Unit::Count, "Places and visits that ended, by reason."),
-    ("anteroom_wait_seconds", Seconds, Unit::Seconds, "Time from taking a place to being admitted."),
-    (
-        "anteroom_eta_error_seconds",
-        Seconds,
-        Unit::Seconds,
-        "How far the wait told at joining was from the one that came.",
-    ),
-    (
-        "anteroom_order_inversions_total",
-        Counter,
-        Unit::Count,
-        "Visitors admitted before someone who stood ahead. Must stay 0.",
-    ),
     ("anteroom_admission_target_per_second", Gauge, Unit::CountPerSecond, "The rate of admission that is aimed at."),
-    (
-        "anteroom_admission_limit",
-        Gauge,
-        Unit::Count,
-        "1 for the limit that held the last admission back, 0 for the others.",
-    ),
     (
         "anteroom_admission_last_success_timestamp_seconds",
         Gauge,
@@ -67,7 +48,7 @@ pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
     ("anteroom_login_pending", Gauge, Unit::Count, "Logins that wait for their password to be checked."),
     ("anteroom_seat_holds_total", Counter, Unit::Count, "Holds asked for, by what came of it."),
     ("anteroom_seats", Gauge, Unit::Count, "Seats of a schedule, by state."),
-    ("anteroom_hold_expirations_total", Counter, Unit::Count, "Holds that ended unpaid."),
+    ("anteroom_hold_expirations_total", Counter, Unit::Count, "Seats whose hold ended unpaid."),
     ("anteroom_payments_total", Counter, Unit::Count, "Payments asked for, by what came of it."),
     ("anteroom_points_charged_total", Counter, Unit::Count, "Points charged to accounts."),
     ("anteroom_idempotent_replays_total", Counter, Unit::Count, "Answers given again for a repeated Idempotency-Key."),
@@ -96,7 +77,6 @@ pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
     ("redis_script_duration_seconds", Seconds, Unit::Seconds, "Time of one script's round trip to Redis."),
     ("db_pool_connections", Gauge, Unit::Count, "Connections to Postgres, by state."),
     ("db_pool_connections_max", Gauge, Unit::Count, "Connections to Postgres at most."),
-    ("db_pool_wait_seconds", Seconds, Unit::Seconds, "Time that a request waited for a connection to Postgres."),
     ("tokio_workers", Gauge, Unit::Count, "Threads that run tasks."),
     ("tokio_alive_tasks", Gauge, Unit::Count, "Tasks that have not ended."),
     ("tokio_global_queue_depth", Gauge, Unit::Count, "Tasks that no thread has taken up yet."),
@@ -104,10 +84,7 @@ pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
 
 /// Fine where an answer from memory lies, with an edge at 0.5 s, the goal of every answer.
 const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// Waits in line are long.
-const WAITS: &[f64] = &[0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0];
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
-const WAITED: &[&str] = &["anteroom_wait_seconds", "anteroom_eta_error_seconds"];
 
 /// How often histograms are put in order. Without it they grow until the next scrape.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -139,11 +116,7 @@ pub fn recorder() -> &'static Recorder {
 fn with_buckets() -> PrometheusBuilder {
     let distributions = METRICS.iter().filter(|(_, kind, ..)| matches!(kind, Seconds | Sizes));
     distributions.fold(PrometheusBuilder::new(), |builder, (name, kind, ..)| {
-        let buckets = match kind {
-            Sizes => SIZES,
-            _ if WAITED.contains(name) => WAITS,
-            _ => SECONDS,
-        };
+        let buckets = if *kind == Sizes { SIZES } else { SECONDS };
         // The one refusal is that of an empty list of buckets, and then the builder is as good without.
         let named = Matcher::Full((*name).to_owned());
         builder.set_buckets_for_metric(named, buckets).unwrap_or_default()

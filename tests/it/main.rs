@@ -2,11 +2,14 @@
 #![cfg(test)]
 
 mod accounts;
+mod docs;
 mod http_ground;
 mod http_ground_contract;
 mod http_ground_layer;
 mod http_ground_requests;
 mod ledger;
+mod openapi;
+mod redis_docs;
 mod seed;
 mod stores;
 mod support;
