@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod accounts;
+mod crash;
 mod docs;
 mod http_ground;
 mod http_ground_contract;

@@ -15,6 +15,7 @@ use sqlx::{Connection, Executor, PgConnection, Row};
 use tempfile::TempDir;
 
 use crate::support;
+use crate::support::processes::{descendants, processes, signal};
 
 /// The data folder of a program that is to be killed: this one, started once more for `the_program_that_is_killed`.
 const VICTIM: &str = "STORES_OF_THE_VICTIM";
@@ -59,7 +60,7 @@ async fn postgres_started_again_goes_on_with_what_it_had() {
     let mut server = PostgresServer::start(dir.path(), &[("max_connections", "20")]).await.unwrap();
     let kept = "select sum(n)::bigint + current_setting('max_connections')::bigint from kept";
     assert_eq!(postgres_number(server.url(), kept).await, 23);
-    kill(server.pid());
+    signal(server.pid(), "KILL");
     let said = server.broken().await;
     assert!(said.contains("Postgres ended (signal 9)"), "{said}");
     // The data may be elsewhere, where the temporary folder does not take them along.
@@ -83,7 +84,7 @@ async fn a_killed_program_leaves_none_of_its_processes() {
     let family = descendants(victim.id());
     assert!(family.len() > 6, "two shells with a keeper each, two stores, and Postgres' own: {family:?}");
 
-    kill(victim.id());
+    signal(victim.id(), "KILL");
     victim.wait().unwrap();
     let killed = clock::now();
     eventually(|| processes().iter().all(|(pid, _)| !family.contains(pid)).then_some(())).await;
@@ -190,34 +191,6 @@ async fn postgres_number(url: &str, sql: &'static str) -> i64 {
     let row = connection.fetch_one(sql).await.unwrap();
     connection.close().await.unwrap();
     row.get(0)
-}
-
-fn kill(pid: u32) {
-    assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
-}
-
-/// All processes of the machine, each with its parent.
-fn processes() -> Vec<(u32, u32)> {
-    let listed = Command::new("ps").args(["-A", "-o", "pid=,ppid="]).output().unwrap();
-    let lines = String::from_utf8(listed.stdout).unwrap();
-    let pair = |line: &str| {
-        let mut numbers = line.split_whitespace().map(|number| number.parse().unwrap());
-        Some((numbers.next()?, numbers.next()?))
-    };
-    lines.lines().filter_map(pair).collect()
-}
-
-/// A process' children, their children, and so on.
-fn descendants(pid: u32) -> Vec<u32> {
-    let all = processes();
-    let mut family = vec![pid];
-    let mut next = 0;
-    while next < family.len() {
-        let parent = family[next];
-        family.extend(all.iter().filter(|(_, of)| *of == parent).map(|(child, _)| child));
-        next += 1;
-    }
-    family.split_off(1)
 }
 
 /// What `look` finds, as soon as it does.
