@@ -12,9 +12,7 @@ use super::serve::{Service, told_to_stop};
 use super::stores::{self, Stores};
 use super::{secrets, settings};
 use crate::accounts::Password;
-use crate::app;
 use crate::config::Config;
-use crate::store::Db;
 
 /// All demo accounts have this password. It is no secret.
 const DEMO_PASSWORD: &str = "anteroom-demo";
@@ -89,7 +87,7 @@ fn configure(args: &DevArgs, file: Option<&str>, of: (&Stores, &secrets::Secrets
 }
 
 async fn seed_demo(config: &Config, demo: Demo) -> anyhow::Result<()> {
-    let db = Db::new(config.database_url.expose_secret(), app::limits(config))?;
+    let db = super::database(config)?;
     db.migrate().await.context("cannot bring the tables up to date")?;
     seed::seed(&db, &demo).await.context("cannot make the demo data")?;
     db.close().await;

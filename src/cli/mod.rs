@@ -10,6 +10,7 @@ pub mod stores;
 mod tokens;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -19,6 +20,10 @@ use crate::accounts::Password;
 use crate::app;
 use crate::config::Config;
 use crate::store::Db;
+use crate::store::db::Limits;
+
+/// How long a start, or a command that no visitor waits for, waits for a connection to Postgres.
+const STARTING: Duration = Duration::from_secs(15);
 
 /// A virtual waiting room with a seat-holding, point-paying booking service behind it.
 #[derive(Debug, Parser)]
@@ -124,5 +129,5 @@ async fn fill(file: Option<&str>, args: SeedArgs) -> anyhow::Result<()> {
 fn database(config: &Config) -> anyhow::Result<Db> {
     let url = config.database_url.expose_secret();
     anyhow::ensure!(!url.is_empty(), "database_url is not set (ANTEROOM_DATABASE_URL)");
-    Ok(Db::new(url, app::limits(config))?)
+    Ok(Db::new(url, Limits { wait: STARTING, ..app::limits(config) })?)
 }

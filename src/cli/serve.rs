@@ -7,10 +7,12 @@ use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::STARTING;
 use crate::app::App;
 use crate::config::{Config, LogFormat};
+use crate::error::Fault;
 use crate::http::server::{self, Limits};
-use crate::{http, jobs};
+use crate::{clock, http, jobs};
 
 /// A service that answers, until it is stopped.
 pub struct Service {
@@ -34,8 +36,8 @@ impl Service {
         let (listen, admin_listen) = (config.listen, config.admin_listen);
         let limits = Limits::from(&config);
         let app = App::build(config, &key).context("cannot start")?;
-        app.db.migrate().await.context("cannot bring the tables up to date")?;
-        app.open().await.context("cannot set the rooms up")?;
+        patiently(async || app.db.migrate().await).await.context("cannot bring the tables up to date")?;
+        patiently(async || app.open().await).await.context("cannot set the rooms up")?;
 
         let listener = server::listen(listen).with_context(|| format!("cannot listen on {listen}"))?;
         let admin_listener =
@@ -60,6 +62,18 @@ impl Service {
         self.app.stopping.cancel();
         if let Err(error) = self.ended.await {
             tracing::error!(%error, "the service ended in disorder");
+        }
+    }
+}
+
+/// Repeats a step of the start while Postgres is busy. Requests are refused after a quarter of a second without a
+/// connection; a start on a loaded machine, where every connection has yet to be made, is not.
+async fn patiently(step: impl AsyncFn() -> Result<(), Fault>) -> Result<(), Fault> {
+    let began = clock::now();
+    loop {
+        match step().await {
+            Err(Fault::Overload(_)) if began.elapsed() < STARTING => {}
+            done => return done,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
 use tokio::sync::Mutex;
@@ -72,7 +73,10 @@ impl Db {
 
     /// Brings the tables up to this program's version.
     pub async fn migrate(&self) -> Result<(), Fault> {
-        sqlx::migrate!().run(&self.pool).await.map_err(|e| Fault::Postgres(e.to_string()))
+        sqlx::migrate!().run(&self.pool).await.map_err(|e| match e {
+            MigrateError::Execute(e) => e.into(),
+            other => Fault::Postgres(other.to_string()),
+        })
     }
 
     /// Whether Postgres answers.
