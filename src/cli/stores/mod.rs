@@ -1,7 +1,7 @@
 //! A Redis and a Postgres of one's own: what `anteroom dev`, the tests and the benchmarks run on.
 //!
 //! Both are children that listen on 127.0.0.1 only, ask for a password, and end with the program that started them,
-//! even where that is killed ([`child`]). Their data, their logs, and their ports and passwords, which stay the same from
+//! even where that is killed (see `child.rs`). Their data, their logs, and their ports and passwords, which stay the same from
 //! start to start, are in the data folder.
 //!
 //! Postgres refuses to run as root. Started by root, it runs as `postgres` or `nobody`, and its data belongs to that

@@ -162,7 +162,7 @@ impl TestService {
 
     /// Polls until the place has this status, as often as it likes: the answers from memory are waited out.
     pub(crate) async fn until(&self, token: &str, status: &str) -> Value {
-        let began = std::time::Instant::now();
+        let began = anteroom::clock::now();
         loop {
             let place = self.get("/queue/position", token).await;
             if place.body["status"] == status {
