@@ -97,7 +97,7 @@ fn source(folder: &Path) -> String {
 #[test]
 fn every_metric_in_the_docs_is_emitted_with_the_labels_told() {
     let source = source(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
-    let made = Regex::new(r#"(?:counter|gauge|histogram)!\(\s*"(\w+)"((?:,\s*"[a-z]+"\s*=>[^,"]*(?:"[a-z]*")?)*)"#);
+    let made = Regex::new(r#"(?:counter|gauge|histogram)!\(\s*"(\w+)"((?:,\s*"[a-z]+"\s*=>[^,";]*(?:"[a-z]*")?)*)"#);
     let made: Vec<_> = made.unwrap().captures_iter(&source).map(|one| (one[1].to_owned(), one[2].to_owned())).collect();
     let label = Regex::new(r#""([a-z]+)"\s*=>"#).unwrap();
     for row in table(&document("docs/metrics.md"), "| Name | Kind | Meaning |") {
