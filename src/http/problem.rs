@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -18,6 +19,7 @@ pub struct Problem {
     detail: Cow<'static, str>,
     retry_after: Option<u64>,
     members: Map<String, Value>,
+    ready: Option<Box<(&'static str, Bytes)>>,
     cause: Option<String>,
 }
 
@@ -30,7 +32,7 @@ impl Problem {
     /// A problem explained by its code alone.
     pub fn new(code: Code) -> Self {
         let detail = Cow::Borrowed(code.entry().explanation);
-        Self { code, detail, retry_after: None, members: Map::new(), cause: None }
+        Self { code, detail, retry_after: None, members: Map::new(), ready: None, cause: None }
     }
 
     /// A problem that a little patience may solve: with a `Retry-After` of 1 to 3 s, spread so that those who were
@@ -63,6 +65,13 @@ impl Problem {
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Serialize) -> Self {
         self.members.insert(name.to_owned(), serde_json::to_value(value).unwrap_or_default());
+        self
+    }
+
+    /// Adds a member whose JSON is there already, such as a place: it is not read again.
+    #[must_use]
+    pub fn with_json(mut self, name: &'static str, json: Bytes) -> Self {
+        self.ready = Some(Box::new((name, json)));
         self
     }
 
@@ -119,7 +128,12 @@ impl IntoResponse for Problem {
             members: &self.members,
         };
         // Strings and JSON values always serialize; an empty body would still carry the status.
-        let bytes = serde_json::to_vec(&body).unwrap_or_default();
+        let mut bytes = serde_json::to_vec(&body).unwrap_or_default();
+        if let Some((name, json)) = self.ready.as_deref() {
+            // The object is reopened at its closing brace; names are ours and need no escape.
+            bytes.pop();
+            bytes.extend([b",\"", name.as_bytes(), b"\":", json, b"}"].concat());
+        }
         let mut response = (entry.status, bytes).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -19,10 +19,9 @@ pub(super) fn json(body: Bytes) -> Response {
 
 /// The caller is not inside: where they stand instead.
 pub(super) fn not_admitted(answer: &Answer) -> Problem {
-    let place = serde_json::value::RawValue::from_string(String::from_utf8_lossy(&answer.body).into_owned()).ok();
     Problem::new(Code::NotAdmitted)
         .retry_after(answer.place.poll_after_ms.div_ceil(1_000).max(1))
-        .with("place", place.map(|raw| serde_json::from_str::<serde_json::Value>(raw.get()).unwrap_or_default()))
+        .with_json("place", answer.body.clone())
 }
 
 impl From<TokenRefusal> for Problem {
