@@ -67,6 +67,8 @@ pub async fn flush_kept_visits(queue: &Queue, room: &Arc<Room>) -> Result<(), Fa
 
 /// After a new payment: the visit ends soon, and its slot goes to the next in line.
 pub async fn end_visit_soon(queue: &Queue, room: &Arc<Room>, user: &UserId) -> Result<(), Fault> {
+    // What was noted for the hold that is paid by now would prolong the visit again.
+    room.kept.lock().unwrap_or_else(PoisonError::into_inner).retain(|(kept, _)| kept != user);
     believing!(queue, room, |line| scripts::end_visit_soon(line, user, AFTER_PAYMENT_MS))?;
     queue.memos.of(&room.name, user.as_str()).forget();
     Ok(())

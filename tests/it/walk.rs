@@ -45,3 +45,18 @@ async fn a_visitor_joins_waits_gets_in_holds_pays_and_leaves() {
     assert_eq!(receipt.body["status"], "confirmed");
     service.assert_invariants().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visit_ends_a_minute_after_a_payment_and_stays_so() {
+    let service = TestService::start(&[]).await;
+    let token = service.visitor(1).await;
+    let held = service.post("/reservations", &token, &json!({ "scheduleId": 12345, "seatId": "B1" })).await;
+    // What the hold asks for is noted by now; what the payment asks for is noted within the next second.
+    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    let order = json!({ "reservationId": held.body["reservationId"], "amount": held.body["amount"] });
+    assert_eq!(service.post("/reservations/pay", &token, &order).await.status, StatusCode::OK);
+    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    let place = service.get("/queue/position", &token).await.body;
+    let time = |field: &str| chrono::DateTime::parse_from_rfc3339(place[field].as_str().unwrap()).unwrap();
+    assert!((time("activeUntil") - time("serverTime")).num_seconds() <= 60, "{place:?}");
+}
