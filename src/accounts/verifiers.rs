@@ -23,7 +23,7 @@ use crate::store::Db;
 const BATCH: usize = 64;
 
 /// How often a read is tried while all connections are in use. Each try waits as long as the pool lets it.
-const READ_TRIES: usize = 3;
+const READ_TRIES: usize = 40;
 
 /// How much the verifiers stand back for the threads that serve: enough that polls stay quick while all cores are busy,
 /// little enough that checks go on.

@@ -45,6 +45,9 @@ use crate::store::{Db, Redis};
 /// same processor and disk.
 const BATCHES: usize = 2;
 
+/// Lists of payments read at once: enough to keep Postgres busy, few enough to leave it to payments.
+const LISTS: usize = 2;
+
 /// Outbox rows remembered as told at most.
 const TOLD_MOST: usize = 65_536;
 
@@ -91,6 +94,8 @@ struct Core {
     /// Rows of the outbox that Redis has been told of; the next batch removes them.
     told: Mutex<Vec<Uuid>>,
     batches: Arc<Semaphore>,
+    /// Lists of payments read at once: who reads many waits here, without a connection, and not for one.
+    lists: Semaphore,
     tasks: TaskTracker,
 }
 
@@ -101,7 +106,8 @@ impl Ledger {
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
         let batches = Arc::new(Semaphore::new(BATCHES));
         let told = Mutex::default();
-        let core = Arc::new(Core { db, redis, settings, told, batches, tasks: tasks.clone() });
+        let core =
+            Arc::new(Core { db, redis, settings, told, batches, lists: Semaphore::new(LISTS), tasks: tasks.clone() });
         tasks.spawn(batch::take_arrivals(Arc::clone(&core), arrivals, stopping.clone()));
         Self { core, queue, reads: balance::reads(), stopping, tasks }
     }

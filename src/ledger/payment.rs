@@ -125,6 +125,7 @@ pub async fn payment_of(ledger: &Ledger, reservation: &ReservationId) -> Result<
 
 /// The payments of one account, the latest first, at most a thousand.
 pub async fn payments_of_user(ledger: &Ledger, user: &UserId) -> Result<Vec<Payment>, Fault> {
+    let _turn = ledger.core.lists.acquire().await.map_err(|e| Fault::Defect(e.to_string()))?;
     let pool = ledger.db().pool();
     let found: Vec<Json<PaymentAnswer>> =
         sqlx::query_scalar(PAYMENTS_OF_USER).bind(user.as_str()).bind(LISTED).fetch_all(pool).await?;

@@ -122,11 +122,12 @@ async fn resolve(
             Err(LoginError::BadCredentials)
         }
         Verdict::Limited { retry_after_seconds } => {
-            queue::refuse_attempt(&login.queue, &room, &attempt.id).await?;
+            queue::drop_attempt(&login.queue, &room, &attempt.id).await?;
             Err(LoginError::Limited { retry_after_seconds })
         }
         Verdict::Unknown(fault) => {
-            queue::refuse_attempt(&login.queue, &room, &attempt.id).await?;
+            // Nobody said that the password is wrong: the place is over, and logging in again is what helps.
+            queue::drop_attempt(&login.queue, &room, &attempt.id).await?;
             Err(fault.into())
         }
     }

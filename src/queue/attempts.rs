@@ -14,6 +14,9 @@ use crate::token::Use;
 /// For how long an attempt that nobody checks keeps its number, and its outcome is remembered, ms.
 const LIFE_MS: i64 = 600_000;
 
+/// The outcome of an attempt that came to nothing is forgotten at once, ms: Redis keeps no key for less.
+const FORGOTTEN_MS: i64 = 1;
+
 /// An attempt that took a number.
 #[derive(Debug, Clone)]
 pub struct Attempt {
@@ -54,7 +57,14 @@ pub async fn verify_attempt(queue: &Queue, room: &Arc<Room>, attempt: &str, user
     Ok(())
 }
 
-/// The password was wrong, or could not be checked: the attempt's number is gone.
+/// The password could not be checked: the attempt's number is gone, and its token says that the place is over.
+pub async fn drop_attempt(queue: &Queue, room: &Arc<Room>, attempt: &str) -> Result<(), Fault> {
+    believing!(queue, room, |line| scripts::refuse_attempt(line, attempt, FORGOTTEN_MS))?;
+    queue.memos.of(&room.name, attempt).forget();
+    Ok(())
+}
+
+/// The password was wrong: the attempt's number is gone.
 pub async fn refuse_attempt(queue: &Queue, room: &Arc<Room>, attempt: &str) -> Result<(), Fault> {
     believing!(queue, room, |line| scripts::refuse_attempt(line, attempt, LIFE_MS))?;
     queue.memos.of(&room.name, attempt).forget();

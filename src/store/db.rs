@@ -55,6 +55,9 @@ impl Db {
             ]);
         let pool = PgPoolOptions::new()
             .max_connections(limits.connections)
+            // All are kept open: to open one takes longer than a request waits when the machine is busy.
+            .min_connections(limits.connections)
+            .idle_timeout(None)
             .acquire_timeout(limits.wait)
             .after_release(|connection, _| {
                 Box::pin(async move {
