@@ -81,7 +81,7 @@ impl PostgresServer {
     }
 
     async fn ready(&mut self, maintenance_url: &str) -> anyhow::Result<()> {
-        let limits = Limits { connections: 1, wait: Duration::from_secs(1), statement: STARTING };
+        let limits = Limits { connections: 1, wait: STARTING, statement: STARTING };
         let db = Db::new(maintenance_url, limits)?;
         let ready = tokio::select! {
             said = self.child.broken() => Err(said),
