@@ -5,9 +5,11 @@
 //! or no seat was contested, proves nothing and is repeated.
 
 mod checker;
+mod dropped;
 mod history;
 mod signals;
 mod stage;
+mod transactions;
 mod visitor;
 
 use std::sync::Arc;

@@ -148,6 +148,8 @@ fn log_file(dir: &Path) -> PathBuf {
 fn spawn(mut command: Command, settings: &[&str], dir: &Path) -> Child {
     let log = File::options().create(true).append(true).open(log_file(dir)).unwrap();
     command.args(settings.iter().flat_map(|setting| ["--set", setting])).args(["--set", "log=warn"]);
+    // An unoptimised build on a busy machine is slow to make its connections.
+    command.args(["--set", "database_wait_ms=5000"]);
     command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
     command.kill_on_drop(true).spawn().unwrap()
 }

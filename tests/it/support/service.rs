@@ -1,5 +1,6 @@
 //! A running service for one test: its own database, its own numbered Redis database, and words to talk to it.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anteroom::accounts::Password;
@@ -73,9 +74,7 @@ impl TestService {
     /// A service on stores that have the demo data already.
     pub(crate) async fn on(redis_url: &str, database_url: &str, settings: &[(&str, &str)]) -> Self {
         let settings: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("keys-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let key_file = secrets::load(&folder).unwrap().token_key_file.display().to_string();
+        let key_file = token_key_file().to_owned();
         let mut overrides = vec![
             ("listen".to_owned(), "127.0.0.1:0".to_owned()),
             ("admin_listen".to_owned(), "127.0.0.1:0".to_owned()),
@@ -190,4 +189,14 @@ impl TestService {
         let answer = self.send(self.admin(Method::GET, "/admin/invariants")).await;
         assert_eq!(answer.body["ok"], true, "{:#}", answer.body);
     }
+}
+
+/// The key that signs the tokens of every service of this process, made once however many start together.
+fn token_key_file() -> &'static str {
+    static FILE: OnceLock<String> = OnceLock::new();
+    FILE.get_or_init(|| {
+        let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("keys-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        secrets::load(&folder).unwrap().token_key_file.display().to_string()
+    })
 }
