@@ -7,12 +7,15 @@ pub(crate) fn signal(pid: u32, name: &str) {
     assert!(Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap().success());
 }
 
-/// All processes of the machine, each with its parent.
+/// All processes of the machine that live, each with its parent. Those that ended and that nobody asked about yet, as
+/// they may stay for seconds where their parent ended first, do not count.
 pub(crate) fn processes() -> Vec<(u32, u32)> {
-    let listed = Command::new("ps").args(["-A", "-o", "pid=,ppid="]).output().unwrap();
+    let listed = Command::new("ps").args(["-A", "-o", "stat=,pid=,ppid="]).output().unwrap();
     let lines = String::from_utf8(listed.stdout).unwrap();
     let pair = |line: &str| {
-        let mut numbers = line.split_whitespace().map(|number| number.parse().unwrap());
+        let mut words = line.split_whitespace();
+        words.next().filter(|state| !state.starts_with('Z'))?;
+        let mut numbers = words.map(|number| number.parse().unwrap());
         Some((numbers.next()?, numbers.next()?))
     };
     lines.lines().filter_map(pair).collect()
