@@ -6,7 +6,7 @@
 -- KEYS[3] zset: present, userId → until when it counts as present, ms
 -- KEYS[4] zset: aside, userId → number
 -- KEYS[5] zset: grace, userId or attempt → when its kept place is given up, ms
--- KEYS[6] zset: recalled, userId → number: missed one visit, back again, first to be admitted
+-- KEYS[6] zset: recalled, userId → number: back at an earlier place that the positions of others do not count
 -- KEYS[7] hash: visits, userId → number and how far the visit is
 -- KEYS[8] zset: active, userId → end of visit, ms
 -- KEYS[9] zset: idle, userId → when the visit ends if nothing more is heard, ms
@@ -31,15 +31,12 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local open = (told[2] == 'open' or told[2] == 'draining') and now >= math.max(told[7], told[11])
   and now < tonumber(told[12])
-local admitted, passed, looked = 0, 0, 0
-
+local admitted, passed = 0, 0
 local function take(line, most)
   local chosen = redis.call('ZRANGE', line, 0, math.min(CHUNK, most) - 1, 'WITHSCORES')
   for i = 1, #chosen, 2 do
-    local user, number = chosen[i], chosen[i + 1]
-    local here = tonumber(redis.call('ZSCORE', present, user) or 0) >= now
-    local again = line == recalled
-    if here then
+    local user, number, again = chosen[i], chosen[i + 1], line == recalled
+    if tonumber(redis.call('ZSCORE', present, user) or 0) >= now then
       redis.call('HSET', visits, user, number .. (again and ' again' or ' offered'))
       redis.call('ZADD', idle, now + tonumber(told[8]), user)
       redis.call('ZADD', active, now + tonumber(told[9]), user)
@@ -56,17 +53,21 @@ local function take(line, most)
     redis.call('ZREM', present, user)
     redis.call('ZREM', line, user)
   end
-  looked = looked + #chosen / 2
-  return #chosen > 0
+end
+
+local function head(line)
+  return tonumber(redis.call('ZRANGE', line, 0, 0, 'WITHSCORES')[2] or math.huge)
 end
 
 if open then
   local rate = tonumber(told[4])
-  local bucket = math.min(math.max(rate, 1), tonumber(told[5]) + math.max(0, now - tonumber(told[6])) * rate / 1000)
+  local bucket = math.min(rate > 0 and math.max(rate, 1) or 0, tonumber(told[5]) + math.max(0, now - tonumber(told[6])) * rate / 1000)
   local free = tonumber(told[3]) - redis.call('ZCARD', active)
   local most = math.floor(math.min(free, bucket, tonumber(ARGV[2])))
-  for _, line in ipairs({recalled, waiting}) do
-    while admitted < most and looked < LOOK_AT_MOST and take(line, most - admitted) do end
+  while admitted < most and admitted + passed < LOOK_AT_MOST do
+    local back, next = head(recalled), head(waiting)
+    if math.min(back, next) == math.huge then break end
+    take(back < next and recalled or waiting, back < math.huge and 1 or most - admitted)
   end
   redis.call('HSET', room, 'bucket', string.format('%.6f', bucket - admitted), 'bucketAt', string.format('%.0f', now))
   redis.call('HINCRBY', room, 'admitted', admitted)

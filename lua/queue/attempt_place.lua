@@ -9,12 +9,14 @@
 -- ARGV[1] incarnation
 -- ARGV[2] attempt
 --
--- Answers: 'lost'; 'pending' position, in line in all; 'gone'; 'refused'; 'verified' userId.
+-- Answers: 'lost'; 'pending' position (0 while the room recovers), in line in all; 'gone'; 'refused'; 'verified' userId,
+-- number.
 -- Cost: O(log n) in the line.
 
 local room, pending, waiting, aside, fate = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
-if redis.call('HGET', room, 'incarnation') ~= ARGV[1] then
+local told = redis.call('HMGET', room, 'incarnation', 'recoverUntil')
+if told[1] ~= ARGV[1] then
   return {'lost'}
 end
 local number = redis.call('ZSCORE', pending, ARGV[2])
@@ -26,7 +28,9 @@ if number then
     position = position + redis.call('ZCOUNT', line, '-inf', before)
     in_line = in_line + redis.call('ZCARD', line)
   end
-  return {'pending', position, in_line}
+  local time = redis.call('TIME')
+  local recovering = time[1] * 1000 + math.floor(time[2] / 1000) < tonumber(told[2])
+  return {'pending', recovering and 0 or position, in_line}
 end
 local became = redis.call('GET', fate)
 if not became or became == '?' then
@@ -35,4 +39,4 @@ end
 if became == '!' then
   return {'refused'}
 end
-return {'verified', became}
+return {'verified', string.match(became, '^(%S+) (%S+)$')}

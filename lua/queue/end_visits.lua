@@ -35,7 +35,7 @@ end
 local function ended(user)
   -- While tokens of an earlier epoch are valid, they must not bring anyone back twice.
   if now < tonumber(told[3]) then
-    redis.call('ZADD', KEYS[10], now, user)
+    redis.call('ZADD', returned, now, user)
   end
   redis.call('HINCRBY', room, 'ended', 1)
   redis.call('HDEL', visits, user)

@@ -5,7 +5,7 @@
 -- KEYS[2] zset: waiting, userId → number
 -- KEYS[3] zset: present, userId → until when it counts as present, ms
 -- KEYS[4] zset: aside, userId → number
--- KEYS[5] zset: recalled, userId → number: missed one visit, back again, first to be admitted
+-- KEYS[5] zset: recalled, userId → number: back at an earlier place that the positions of others do not count
 -- KEYS[6] hash: visits, userId → number and how far the visit is
 -- KEYS[7] zset: active, userId → end of visit, ms
 -- KEYS[8] zset: idle, userId → when the visit ends if nothing more is heard, ms
@@ -24,8 +24,7 @@ local active, idle, left, pending, user = KEYS[7], KEYS[8], KEYS[9], KEYS[10], A
 local FIRST_NOTE_MS = 13000
 
 local told = redis.call('HMGET', room, 'incarnation', 'state', 'capacity', 'admitPerSecond', 'bucket', 'bucketAt',
-  'admitFrom', 'claimMs', 'visitMs', 'queueLimit', 'epoch', 'recoverUntil',
-  'opensAt', 'closesAt')
+  'admitFrom', 'claimMs', 'visitMs', 'queueLimit', 'epoch', 'recoverUntil', 'opensAt', 'closesAt')
 if told[1] ~= ARGV[1] then
   return {'lost'}
 end
@@ -35,11 +34,12 @@ local ends, visit = redis.call('ZSCORE', active, user), redis.call('HGET', visit
 if ends and tonumber(ends) > now and visit then
   return {'active', string.match(visit, '^%S+'), ends}
 end
-local number, phase = redis.call('ZSCORE', waiting, user), string.match(visit or '', '%a+$')
+local number, phase = redis.call('ZSCORE', waiting, user), string.match(visit or '', ' (%a+)')
 if not number and (phase == 'missed' or phase == 'recalled' or redis.call('ZSCORE', aside, user)) then
   return {'kept'}
 end
 local line, beside = redis.call('ZCARD', waiting), redis.call('ZCARD', aside) + redis.call('ZCARD', pending)
+local first = line == 0 or number and redis.call('ZRANK', waiting, user) == 0
 if not number then
   local shut = told[2] == 'closed' or told[2] == 'draining' or now >= tonumber(told[14])
   if shut or line + beside >= tonumber(told[10]) then
@@ -54,27 +54,27 @@ if not number then
   number = string.format('%.0f', told[11] * 4294967296 + redis.call('HINCRBY', room, 'lastNumber', 1))
   redis.call('HINCRBY', room, 'joined', 1)
   redis.call('ZREM', left, user)
-  local rate = tonumber(told[4])
-  local bucket = math.min(math.max(rate, 1), told[5] + math.max(0, now - told[6]) * rate / 1000)
-  if ARGV[3] == '1' and told[2] == 'open' and line == 0 and redis.call('ZCARD', recalled) == 0 and bucket >= 1
-    and now >= math.max(told[7], told[13]) and redis.call('ZCARD', active) < tonumber(told[3]) then
-    ends = string.format('%.0f', now + told[9])
-    redis.call('HSET', visits, user, number .. ' offered')
-    redis.call('ZADD', idle, now + told[8], user)
-    redis.call('ZADD', active, ends, user)
-    redis.call('HSET', room, 'bucket', string.format('%.6f', bucket - 1), 'bucketAt', string.format('%.0f', now))
-    redis.call('HINCRBY', room, 'admitted', 1)
-    return {'active', number, ends}
-  end
-  redis.call('ZADD', waiting, number, user)
   line = line + 1
 end
+local rate = tonumber(told[4])
+local bucket = math.min(rate > 0 and math.max(rate, 1) or 0, told[5] + math.max(0, now - told[6]) * rate / 1000)
+if first and ARGV[3] == '1' and told[2] == 'open' and redis.call('ZCARD', recalled) == 0 and bucket >= 1
+  and now >= math.max(told[7], told[13]) and redis.call('ZCARD', active) < tonumber(told[3]) then
+  ends = string.format('%.0f', now + told[9])
+  redis.call('HSET', visits, user, number .. ' offered')
+  redis.call('ZADD', idle, now + told[8], user)
+  redis.call('ZADD', active, ends, user)
+  redis.call('HSET', room, 'bucket', string.format('%.6f', bucket - 1), 'bucketAt', string.format('%.0f', now))
+  redis.call('HINCRBY', room, 'admitted', 1)
+  redis.call('ZREM', present, user)
+  redis.call('ZREM', waiting, user)
+  return {'active', number, ends}
+end
+redis.call('ZADD', waiting, number, user)
 redis.call('ZADD', present, 'GT', now + FIRST_NOTE_MS, user)
 if now < tonumber(told[12]) then
   return {'recovering', number, line + beside}
 end
-local position, before = redis.call('ZRANK', waiting, user) + 1, '(' .. number
-if beside > 0 then
-  position = position + redis.call('ZCOUNT', aside, '-inf', before) + redis.call('ZCOUNT', pending, '-inf', before)
-end
-return {'waiting', number, position, line + beside}
+local rank, before = redis.call('ZRANK', waiting, user), '(' .. number
+local ahead = rank + redis.call('ZCOUNT', aside, '-inf', before) + redis.call('ZCOUNT', pending, '-inf', before)
+return {'waiting', number, ahead + 1, line + beside}

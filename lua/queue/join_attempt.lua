@@ -11,13 +11,13 @@
 -- ARGV[2] attempt
 -- ARGV[3] how long the attempt is remembered, ms
 --
--- Answers: 'lost'; 'closed'; 'full'; 'pending' number, position, in line in all.
+-- Answers: 'lost'; 'closed'; 'full'; 'pending' number, position (0 while the room recovers), in line in all.
 -- Cost: O(log n) in the line.
 
 local room, pending, waiting, aside, grace, fate = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local attempt, life_ms = ARGV[2], tonumber(ARGV[3])
 
-local told = redis.call('HMGET', room, 'incarnation', 'state', 'queueLimit', 'epoch', 'closesAt')
+local told = redis.call('HMGET', room, 'incarnation', 'state', 'queueLimit', 'epoch', 'closesAt', 'recoverUntil')
 if told[1] ~= ARGV[1] then
   return {'lost'}
 end
@@ -36,4 +36,5 @@ redis.call('SET', fate, '?', 'PX', life_ms)
 redis.call('ZADD', grace, now + life_ms, attempt)
 redis.call('ZADD', pending, number, attempt)
 local beside = redis.call('ZCARD', aside)
-return {'pending', string.format('%.0f', number), in_line + beside + 1, in_line + beside + 1}
+local all = in_line + beside + 1
+return {'pending', string.format('%.0f', number), now < tonumber(told[6]) and 0 or all, all}

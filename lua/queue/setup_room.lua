@@ -6,7 +6,6 @@
 -- KEYS[3] zset: aside, userId → number
 -- KEYS[4] zset: pending, login attempt → number
 -- KEYS[5] hash: visits, userId → number and how far the visit is
--- KEYS[6] zset: returned, userId → when it came back with an earlier epoch's number, or ended, ms
 -- ARGV[1] incarnation: the new one
 -- ARGV[2] epoch
 -- ARGV[3] for how long positions are unknown, ms
@@ -15,9 +14,9 @@
 -- ARGV[6..] pairs of setting and value
 --
 -- Answers: 'older' (the room is at this epoch or a later one already); 'ready'.
--- Cost: O(1) but for the accounts that came back in the epoch before.
+-- Cost: O(settings).
 
-local room, waiting, aside, pending, visits, returned = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local room, waiting, aside, pending, visits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
 local epoch = tonumber(redis.call('HGET', room, 'epoch') or 0)
 if epoch >= tonumber(ARGV[2]) then
@@ -27,7 +26,6 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local places = redis.call('ZCARD', waiting) + redis.call('ZCARD', aside) + redis.call('ZCARD', pending)
-redis.call('UNLINK', returned)
 redis.call('HSET', room, 'epoch', ARGV[2], 'lastNumber', 0, 'joined', places + redis.call('HLEN', visits), 'ended', 0,
   'admitted', 0, 'passedOver', 0, 'bucket', 0, 'bucketAt', string.format('%.0f', now),
   'recoverUntil', string.format('%.0f', now + tonumber(ARGV[3])),

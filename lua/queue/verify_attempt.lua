@@ -3,13 +3,15 @@
 --
 -- KEYS[1] hash: the room's settings and counters
 -- KEYS[2] zset: pending, login attempt → number
--- KEYS[3] string: what became of the attempt: the userId from now on
+-- KEYS[3] string: what became of the attempt: userId and number from now on
 -- KEYS[4] zset: waiting, userId → number
 -- KEYS[5] zset: present, userId → until when it counts as present, ms
 -- KEYS[6] zset: aside, userId → number
 -- KEYS[7] zset: grace, userId or attempt → when its kept place is given up, ms
 -- KEYS[8] hash: visits, userId → number and how far the visit is
 -- KEYS[9] zset: left, userId → when it left, ms
+-- KEYS[10] zset: active, userId → end of visit, ms
+-- KEYS[11] zset: idle, userId → when the visit ends if nothing more is heard, ms
 -- ARGV[1] incarnation
 -- ARGV[2] attempt
 -- ARGV[3] userId
@@ -20,7 +22,7 @@
 -- Cost: O(log n) in the line.
 
 local room, pending, fate, waiting, present = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local aside, grace, visits, left = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+local aside, grace, visits, left, active, idle = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local attempt, user = ARGV[2], ARGV[3]
 local HERE_MS = 23000
 
@@ -34,11 +36,19 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-redis.call('SET', fate, user, 'PX', tonumber(ARGV[4]))
+local visit, ends = redis.call('HGET', visits, user), redis.call('ZSCORE', active, user)
+if ends and tonumber(ends) <= now then -- a visit that is over and not yet swept
+  redis.call('HINCRBY', room, 'ended', 1)
+  redis.call('HDEL', visits, user)
+  redis.call('ZREM', idle, user)
+  redis.call('ZREM', active, user)
+  visit = false
+end
 local own = redis.call('ZSCORE', waiting, user) or redis.call('ZSCORE', aside, user)
-local earlier = redis.call('HEXISTS', visits, user) == 1 or (own and tonumber(own) <= tonumber(number))
+local earlier = visit and string.match(visit, '^%S+') or (own and tonumber(own) <= tonumber(number) and own)
+redis.call('SET', fate, user .. ' ' .. (earlier or number), 'PX', tonumber(ARGV[4]))
 if not earlier then
-  redis.call('ZADD', present, now + HERE_MS, user)
+  redis.call('ZADD', present, 'GT', now + HERE_MS, user)
   redis.call('ZADD', waiting, number, user)
   redis.call('ZREM', aside, user)
   redis.call('ZREM', left, user)

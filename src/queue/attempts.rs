@@ -22,7 +22,7 @@ const FORGOTTEN_MS: i64 = 1;
 pub struct Attempt {
     /// Its id: the subject of its token.
     pub id: String,
-    position: u64,
+    position: Option<u64>,
     in_line: u64,
     number: Number,
 }
@@ -84,8 +84,7 @@ pub(super) async fn ask(queue: &Queue, room: &Arc<Room>, session: &Session, atte
         }
         AttemptStanding::Gone => Ok(place::describe(room, None, &Found::Over(Status::Expired))),
         AttemptStanding::Refused => Err(PollError::Refused),
-        AttemptStanding::Verified { user } => {
-            let number = session.claims.number.unwrap_or(Number(0));
+        AttemptStanding::Verified { user, number } => {
             let shown = Shown { epoch: session.claims.epoch, number, since_ms: session.claims.iat * 1_000 };
             let (found, back) = place::find(queue, room, &user, shown).await?;
             let mut place = place::describe(room, Some(user.clone()), &found);

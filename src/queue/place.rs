@@ -133,7 +133,7 @@ pub enum PollError {
 /// Where someone was found, before it is put into words.
 pub(super) enum Found {
     InLine { position: Option<u64>, in_line: u64 },
-    Verifying { position: u64, in_line: u64 },
+    Verifying { position: Option<u64>, in_line: u64 },
     Active { ends_ms: i64 },
     Over(Status),
 }
@@ -229,7 +229,7 @@ pub(super) async fn find(
         }
         CameBack::Recalled { number, position, in_line } => {
             room.wake();
-            Ok((Found::InLine { position: Some(position), in_line }, Some(number)))
+            Ok((Found::InLine { position, in_line }, Some(number)))
         }
         CameBack::Left => Ok((Found::Over(Status::Left), None)),
         CameBack::Gone => Ok((Found::Over(Status::Expired), None)),
@@ -258,8 +258,8 @@ pub(super) fn describe(room: &Room, user_id: Option<UserId>, found: &Found) -> P
             (status, Some(position), in_line, poll_ms, None)
         }
         Found::Verifying { position, in_line } => {
-            let poll_ms = waits::poll_after_ms(position.min(NEAR_POSITION), spread, rand::random());
-            (Status::Verifying, Some(position), in_line, poll_ms, None)
+            let near = position.unwrap_or(NEAR_POSITION).min(NEAR_POSITION);
+            (Status::Verifying, position, in_line, waits::poll_after_ms(near, spread, rand::random()), None)
         }
         Found::Active { ends_ms } => (Status::Active, None, view.counts.waiting, ACTIVE_POLL_MS, Some(ends_ms)),
         Found::Over(status) => (status, None, view.counts.waiting, OVER_POLL_MS, None),

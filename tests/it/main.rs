@@ -16,3 +16,4 @@ mod stores;
 mod support;
 mod tidy;
 mod walk;
+mod walks;

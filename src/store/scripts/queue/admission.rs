@@ -22,7 +22,7 @@ script!(COUNTS, "queue/counts");
 
 pub(crate) async fn keep_visits(line: Line<'_>, until: &[(UserId, i64)]) -> Result<(), Fault> {
     let k = line.keys;
-    let call = Call::new(&KEEP_VISITS, &[&k.room, &k.active, &k.idle]);
+    let call = Call::new(&KEEP_VISITS, &[&k.room, &k.active, &k.idle, &k.paid]);
     let reply: Reply = line
         .redis
         .call_in(line.epoch.0, call, |c| {
@@ -119,7 +119,7 @@ pub(crate) struct Recovery {
 pub(crate) async fn setup_room(line: Line<'_>, recovery: Recovery, settings: &[(&str, String)]) -> Result<bool, Fault> {
     let k = line.keys;
     let run = line.redis.run().await?;
-    let call = Call::new(&SETUP_ROOM, &[&k.room, &k.waiting, &k.aside, &k.pending, &k.visits, &k.returned])
+    let call = Call::new(&SETUP_ROOM, &[&k.room, &k.waiting, &k.aside, &k.pending, &k.visits])
         .arg(incarnation(line.epoch.0, &run))
         .arg(line.epoch.0)
         .arg(recovery.positions_unknown)

@@ -1,7 +1,7 @@
 //! The scripts of login attempts, which stand in line before their password is checked.
 
 use super::super::{Reply, script};
-use super::Line;
+use super::{Line, known_position};
 use crate::error::Fault;
 use crate::ids::{Number, UserId};
 use crate::store::script::Call;
@@ -16,7 +16,7 @@ script!(ATTEMPT_PLACE, "queue/attempt_place");
 pub(crate) enum JoinedAttempt {
     Closed,
     Full,
-    Pending { number: Number, position: u64, in_line: u64 },
+    Pending { number: Number, position: Option<u64>, in_line: u64 },
 }
 
 pub(crate) async fn join_attempt(line: Line<'_>, attempt: &str, life_ms: i64) -> Result<JoinedAttempt, Fault> {
@@ -28,7 +28,7 @@ pub(crate) async fn join_attempt(line: Line<'_>, attempt: &str, life_ms: i64) ->
         "full" => Ok(JoinedAttempt::Full),
         "pending" => Ok(JoinedAttempt::Pending {
             number: Number(reply.number(1)?),
-            position: reply.count(2)?,
+            position: known_position(&reply, 2)?,
             in_line: reply.count(3)?,
         }),
         _ => Err(reply.unexpected()),
@@ -52,7 +52,10 @@ pub(crate) async fn verify_attempt(
     let (k, fate) = (line.keys, line.keys.attempt(attempt));
     let call = Call::new(
         &VERIFY_ATTEMPT,
-        &[&k.room, &k.pending, &fate, &k.waiting, &k.present, &k.aside, &k.grace, &k.visits, &k.left],
+        &[
+            &k.room, &k.pending, &fate, &k.waiting, &k.present, &k.aside, &k.grace, &k.visits, &k.left, &k.active,
+            &k.idle,
+        ],
     );
     let reply: Reply =
         line.redis.call_in(line.epoch.0, call, |c| c.arg(attempt).arg(user.as_str()).arg(life_ms)).await?;
@@ -79,10 +82,10 @@ pub(crate) async fn refuse_attempt(line: Line<'_>, attempt: &str, life_ms: i64) 
 /// Where an attempt stands, or what became of it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum AttemptStanding {
-    Pending { position: u64, in_line: u64 },
+    Pending { position: Option<u64>, in_line: u64 },
     Gone,
     Refused,
-    Verified { user: UserId },
+    Verified { user: UserId, number: Number },
 }
 
 pub(crate) async fn attempt_place(line: Line<'_>, attempt: &str) -> Result<AttemptStanding, Fault> {
@@ -90,12 +93,12 @@ pub(crate) async fn attempt_place(line: Line<'_>, attempt: &str) -> Result<Attem
     let call = Call::new(&ATTEMPT_PLACE, &[&k.room, &k.pending, &k.waiting, &k.aside, &fate]);
     let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(attempt)).await?;
     match reply.word()? {
-        "pending" => Ok(AttemptStanding::Pending { position: reply.count(1)?, in_line: reply.count(2)? }),
+        "pending" => Ok(AttemptStanding::Pending { position: known_position(&reply, 1)?, in_line: reply.count(2)? }),
         "gone" => Ok(AttemptStanding::Gone),
         "refused" => Ok(AttemptStanding::Refused),
         "verified" => {
             let user = UserId::parse(reply.text(1)?).map_err(|_| reply.unexpected())?;
-            Ok(AttemptStanding::Verified { user })
+            Ok(AttemptStanding::Verified { user, number: Number(reply.number(2)?) })
         }
         _ => Err(reply.unexpected()),
     }

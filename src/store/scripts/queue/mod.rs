@@ -96,7 +96,7 @@ pub(crate) async fn join(line: Line<'_>, user: &UserId, door: Door) -> Result<Jo
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum CameBack {
     Back { number: Number },
-    Recalled { number: Number, position: u64, in_line: u64 },
+    Recalled { number: Number, position: Option<u64>, in_line: u64 },
     Left,
     Gone,
 }
@@ -113,7 +113,20 @@ pub(crate) async fn come_back(line: Line<'_>, user: &UserId, shown: Shown) -> Re
     let k = line.keys;
     let call = Call::new(
         &COME_BACK,
-        &[&k.room, &k.waiting, &k.present, &k.aside, &k.grace, &k.recalled, &k.visits, &k.left, &k.returned, &k.paid],
+        &[
+            &k.room,
+            &k.waiting,
+            &k.present,
+            &k.aside,
+            &k.grace,
+            &k.recalled,
+            &k.visits,
+            &k.left,
+            &k.returned,
+            &k.paid,
+            &k.active,
+            &k.pending,
+        ],
     );
     let reply: Reply = line
         .redis
@@ -125,7 +138,7 @@ pub(crate) async fn come_back(line: Line<'_>, user: &UserId, shown: Shown) -> Re
         "back" => Ok(CameBack::Back { number: Number(reply.number(1)?) }),
         "recalled" => Ok(CameBack::Recalled {
             number: Number(reply.number(1)?),
-            position: reply.count(2)?,
+            position: known_position(&reply, 2)?,
             in_line: reply.count(3)?,
         }),
         "left" => Ok(CameBack::Left),
@@ -182,4 +195,9 @@ pub(crate) async fn end_visit_soon(line: Line<'_>, user: &UserId, in_ms: i64) ->
         "ending" => Ok(Some(reply.number(1)?)),
         _ => Err(reply.unexpected()),
     }
+}
+
+/// A position, which is 0 while the room recovers and positions are unknown.
+fn known_position(reply: &Reply, at: usize) -> Result<Option<u64>, Fault> {
+    Ok(Some(reply.count(at)?).filter(|position| *position > 0))
 }

@@ -1,0 +1,187 @@
+//! A walk through the line: whatever two dozen people do, and whatever time and crashes do to them.
+
+mod people;
+mod state;
+mod time;
+
+use std::collections::HashMap;
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+
+use self::state::Line;
+use super::{Scripts, Seen, incarnation, plan, texts};
+
+const PEOPLE: usize = 24;
+const WORDS: [&str; 27] = [
+    "active at once",
+    "waiting",
+    "kept",
+    "full",
+    "closed",
+    "admitted",
+    "set aside",
+    "back",
+    "missed",
+    "recalled",
+    "admitted again",
+    "out after two misses",
+    "given up",
+    "over",
+    "idle",
+    "left",
+    "claimed",
+    "verified",
+    "merged",
+    "refused",
+    "lost",
+    "said twice",
+    "restarted",
+    "forgotten",
+    "brought back",
+    "not brought back",
+    "paid",
+];
+
+#[test]
+fn whatever_people_do_the_line_is_fair_and_everyone_is_counted() {
+    let (steps, seed) = plan();
+    let mut walk = Walk::start(seed);
+    for _ in 0..steps {
+        walk.step();
+    }
+    walk.seen.assert_enough(steps, 1_000, &WORDS);
+}
+
+/// What an account shows: its number, the epoch of that number, and since when it has it.
+#[derive(Debug, Clone, Copy)]
+struct Token {
+    epoch: i64,
+    number: i64,
+    since_ms: i64,
+}
+
+struct Walk {
+    scripts: Scripts,
+    random: StdRng,
+    seen: Seen,
+    epoch: i64,
+    version: i64,
+    attempts: i64,
+    tokens: HashMap<String, Token>,
+    /// Who lost a place, and when, ms: no token that is older brings them back.
+    ended: HashMap<String, i64>,
+    /// The position last shown to those who are recalled.
+    shown: HashMap<String, i64>,
+    /// How many may still be admitted, by the rate, as an outsider reckons.
+    credit: f64,
+    line: Line,
+    /// The line after a step, where the step had to look at it already.
+    after: Option<Line>,
+}
+
+impl Walk {
+    fn start(seed: u64) -> Self {
+        let scripts = Scripts::load("queue", "anteroom:{walk}:");
+        let mut walk = Self {
+            scripts,
+            random: StdRng::seed_from_u64(seed),
+            seen: Seen::default(),
+            epoch: 0,
+            version: 1,
+            attempts: 0,
+            tokens: HashMap::new(),
+            ended: HashMap::new(),
+            shown: HashMap::new(),
+            credit: 0.0,
+            line: Line::default(),
+            after: None,
+        };
+        walk.set_up();
+        walk.line = Line::read(&mut walk.scripts);
+        walk
+    }
+
+    fn step(&mut self) {
+        let user = format!("user{}", self.random.random_range(0..PEOPLE));
+        let what = match self.random.random_range(0..100) {
+            0..12 => self.join(&user),
+            12..17 => self.begin_login(),
+            17..24 => self.end_login(&user),
+            24..42 => self.poll(&user),
+            42..45 => self.come_back(&user),
+            45..48 => self.leave(&user),
+            48..55 => self.claim(&user),
+            55..57 => self.pay(&user),
+            57..74 => self.admit(),
+            74..84 => self.end_visits(),
+            84..96 => self.pass_time(),
+            96..98 => self.configure(),
+            98 => self.call_with_another_belief(&user),
+            _ => self.forget(),
+        };
+        let after = self.after.take().unwrap_or_else(|| Line::read(&mut self.scripts));
+        after.assert_sound(&what);
+        after.assert_none_stepped_back(&self.line, &what);
+        after.assert_in_order(&self.line, &what);
+        self.assert_within_limits(&after, &what);
+        self.note_ends(&after);
+        self.line = after;
+    }
+
+    fn call(&mut self, verb: &str, subject: &str, args: &[String]) -> Vec<String> {
+        let name = |described: &str| match described.split(&[',', ':']).next().unwrap() {
+            "the room's settings and counters" => vec!["room".to_owned()],
+            "what became of the attempt" => vec![format!("attempt:{subject}")],
+            name => vec![name.to_owned()],
+        };
+        texts(&self.scripts.call(verb, name, args))
+    }
+
+    /// Calls a script of the line for someone, sometimes twice: an answer may be lost, and the call come again.
+    fn act(&mut self, verb: &str, subject: &str, args: &[String]) -> Vec<String> {
+        let args = [&[incarnation(self.epoch), subject.to_owned()], args].concat();
+        let answer = self.call(verb, subject, &args);
+        if self.random.random_bool(0.2) {
+            let once = Line::read(&mut self.scripts);
+            self.call(verb, subject, &args);
+            let twice = Line::read(&mut self.scripts);
+            for (one, two) in
+                [(&once.waiting, &twice.waiting), (&once.aside, &twice.aside), (&once.grace, &twice.grace)]
+            {
+                assert_eq!(one, two, "{verb} {subject} twice");
+            }
+            assert_eq!(once.number("ended"), twice.number("ended"), "{verb} {subject} twice");
+            assert_eq!(once.visits, twice.visits, "{verb} {subject} twice");
+            self.seen.note("said twice");
+        }
+        answer
+    }
+
+    /// Q4 and Q5: never more inside than there is room for, nor more in a time than the rate allows and one tick.
+    fn assert_within_limits(&mut self, after: &Line, what: &str) {
+        let entered = after.active.keys().filter(|user| !self.line.active.contains_key(*user)).count();
+        let capacity = usize::try_from(after.number("capacity")).unwrap();
+        assert!(entered == 0 || after.active.len() <= capacity, "Q4 after {what}: {after:#?}");
+        let rate: f64 = after.room["admitPerSecond"].parse().unwrap();
+        let tick = if rate > 0.0 { rate.max(1.0) } else { 0.0 };
+        let new_rate = self.line.room.get("admitPerSecond") != after.room.get("admitPerSecond");
+        let passed = f64::from(i32::try_from(after.now - self.line.now).unwrap()) + 1.0;
+        self.credit = if new_rate { tick } else { (self.credit + passed * rate / 1_000.0).min(tick) };
+        self.credit -= f64::from(u32::try_from(entered).unwrap());
+        assert!(self.credit > -0.01, "Q5 {} after {what}: {after:#?}", self.credit);
+    }
+
+    fn note_ends(&mut self, after: &Line) {
+        let same = self.line.number("epoch") == after.number("epoch");
+        let gone = |user: &&String| same && self.line.has_place(user) && !after.has_place(user);
+        let lines = self.line.waiting.keys().chain(self.line.aside.keys()).chain(self.line.visits.keys());
+        self.ended.extend(lines.filter(gone).map(|user| (user.clone(), after.now)));
+        self.shown.retain(|user, _| after.recalled.contains_key(user));
+    }
+
+    fn some(&mut self, of: impl Fn(&Line) -> Vec<String>) -> Option<String> {
+        of(&self.line).choose(&mut self.random).cloned()
+    }
+}

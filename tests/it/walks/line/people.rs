@@ -1,0 +1,152 @@
+//! What people do: log in, ask where they stand, come back, go in, pay, leave.
+
+use rand::RngExt as _;
+
+use super::super::incarnation;
+use super::state::Line;
+use super::{Token, Walk};
+
+impl Walk {
+    pub(super) fn join(&mut self, user: &str) -> String {
+        let had_place = self.line.has_place(user) && !self.line.is_over(user);
+        let door = if self.random.random_bool(0.8) { "1" } else { "0" };
+        let answer = self.act("join", user, &[door.to_owned()]);
+        let number = answer.get(1).and_then(|number| number.parse().ok());
+        match answer[0].as_str() {
+            "active" if !had_place => self.seen.note("active at once"),
+            "waiting" => {
+                self.seen.note("waiting");
+                let now = Line::read(&mut self.scripts);
+                assert_eq!(Some(answer[2].parse().unwrap()), now.position(user), "{answer:?} {now:#?}");
+            }
+            "kept" => self.seen.note("kept"),
+            "full" => self.seen.note("full"),
+            "closed" => self.seen.note("closed"),
+            _ => {}
+        }
+        if let Some(number) = number {
+            self.give_token(user, number);
+        }
+        format!("join {user} {answer:?}")
+    }
+
+    pub(super) fn give_token(&mut self, user: &str, number: i64) {
+        let before = self.line.waiting.get(user).or(self.line.visits.get(user).map(|(number, _)| number));
+        if let Some(before) = before.filter(|_| !self.line.is_over(user)) {
+            assert_eq!(*before, number, "{user} has another number than before");
+        }
+        self.tokens.insert(user.to_owned(), Token { epoch: self.epoch, number, since_ms: self.line.now });
+    }
+
+    pub(super) fn begin_login(&mut self) -> String {
+        self.attempts += 1;
+        let attempt = format!("attempt-{}", self.attempts);
+        let args = [incarnation(self.epoch), attempt.clone(), "600000".to_owned()];
+        let answer = self.call("join_attempt", &attempt, &args);
+        format!("join_attempt {attempt} {answer:?}")
+    }
+
+    pub(super) fn end_login(&mut self, user: &str) -> String {
+        let Some(attempt) = self.some(|line| line.pending.keys().cloned().collect()) else { return String::new() };
+        let life = ["600000".to_owned()];
+        if self.random.random_bool(0.3) {
+            let answer = self.act("refuse_attempt", &attempt, &life);
+            self.seen.note("refused");
+            return format!("refuse_attempt {attempt} {answer:?}");
+        }
+        let was_over = self.line.is_over(user);
+        let answer = self.act("verify_attempt", &attempt, &[user.to_owned(), life[0].clone()]);
+        self.seen.note(if answer[0] == "merged" { "merged" } else { "verified" });
+        let told = self.call("attempt_place", &attempt, &[incarnation(self.epoch), attempt.clone()]);
+        let now = Line::read(&mut self.scripts);
+        assert!(now.has_place(user) && !now.is_over(user), "{user} was let in by a login, {was_over} {told:?}");
+        assert_eq!((told[0].as_str(), told[1].as_str()), ("verified", user));
+        let place = [&now.waiting, &now.aside].into_iter().find_map(|line| line.get(user)).copied();
+        let number = place.unwrap_or_else(|| now.visits[user].0);
+        assert_eq!(told[2], number.to_string(), "the number of the place that {user} has");
+        self.tokens.insert(user.to_owned(), Token { epoch: self.epoch, number, since_ms: self.line.now });
+        format!("verify_attempt {attempt} {user} {answer:?}")
+    }
+
+    /// As the program polls: place, and where there is none, come back.
+    pub(super) fn poll(&mut self, user: &str) -> String {
+        let answer = self.act("place", user, &["20".to_owned()]);
+        match answer[0].as_str() {
+            "absent" => return self.come_back(user),
+            "waiting" => assert_eq!(Some(answer[1].parse().unwrap()), self.line.position(user), "{answer:?}"),
+            "recovering" => assert!(self.line.recovering()),
+            "active" => assert!(self.line.active.contains_key(user)),
+            other => panic!("place {user} answered {other}"),
+        }
+        format!("place {user} {answer:?}")
+    }
+
+    pub(super) fn come_back(&mut self, user: &str) -> String {
+        let token = self.tokens.get(user).copied().unwrap_or(Token { epoch: 0, number: 0, since_ms: 0 });
+        let shown = [token.epoch, token.number, token.since_ms].map(|number| number.to_string());
+        let before = self.line.clone();
+        let answer = self.act("come_back", user, &shown);
+        let had_place = before.has_place(user) && !before.is_over(user);
+        match answer[0].as_str() {
+            "back" | "recalled" if !had_place => {
+                let ended = self.ended.get(user).is_some_and(|ended| *ended >= token.since_ms);
+                assert!(token.epoch < self.epoch && !ended, "{user} {token:?} {before:#?}");
+                assert_eq!(answer[1], token.number.to_string(), "not where {user} stood");
+                self.seen.note("brought back");
+            }
+            "back" if before.aside.contains_key(user) => self.seen.note("back"),
+            "recalled" => {
+                self.seen.note("recalled");
+                assert_eq!(answer[1], before.visits[user].0.to_string(), "not where {user} stood");
+                self.see_position(user, answer[2].parse().unwrap());
+            }
+            "gone" | "left" => {
+                assert!(!had_place, "{user} has a place: {before:#?}");
+                self.seen.note("not brought back");
+            }
+            _ => {}
+        }
+        format!("come_back {user} {answer:?}")
+    }
+
+    /// A recalled visitor's position never grows, and is unknown, 0, while the room recovers.
+    pub(super) fn see_position(&mut self, user: &str, position: i64) {
+        assert_eq!(position == 0, self.line.recovering());
+        let before = self.shown.insert(user.to_owned(), position).unwrap_or(0);
+        assert!(before == 0 || position <= before, "Q2 {user} {before} → {position}: {:#?}", self.line);
+    }
+
+    pub(super) fn leave(&mut self, user: &str) -> String {
+        let answer = self.act("leave", user, &[]);
+        if answer[0] != "none" {
+            self.seen.note("left");
+        }
+        // Also who had no place now does not come back by a token of an earlier epoch.
+        self.ended.insert(user.to_owned(), self.line.now);
+        format!("leave {user} {answer:?}")
+    }
+
+    pub(super) fn claim(&mut self, user: &str) -> String {
+        let answer = self.act("visit", user, &[]);
+        if answer[0] == "visit" {
+            assert!(!self.line.phase(user).is_empty());
+            self.seen.note("claimed");
+        }
+        format!("visit {user} {answer:?}")
+    }
+
+    /// A payment: the visit ends soon, and a hold made before it keeps it no longer.
+    pub(super) fn pay(&mut self, user: &str) -> String {
+        let held_until = self.line.now + self.random.random_range(0..300_000);
+        let inside = self.line.active.contains_key(user) && !self.line.is_over(user);
+        let answer = self.act("end_visit_soon", user, &["60000".to_owned()]);
+        let args = [incarnation(self.epoch), user.to_owned(), held_until.to_string()];
+        self.call("keep_visits", user, &args);
+        self.seen.note("paid");
+        let line = Line::read(&mut self.scripts);
+        let ends = line.active.get(user).copied().unwrap_or(0);
+        assert!(ends <= line.now + 60_000, "the visit of {user} lasts on after a payment: {line:#?}");
+        assert!(!inside || answer[0] == "ending");
+        format!("end_visit_soon {user} {answer:?}")
+    }
+}

@@ -1,0 +1,153 @@
+//! What time, operators and crashes do.
+
+use rand::RngExt as _;
+use rand::seq::IndexedRandom as _;
+
+use super::super::incarnation;
+use super::Walk;
+use super::state::Line;
+
+const TOKEN_MS: i64 = 3_600_000;
+const LONG_AGO: &str = "1";
+
+impl Walk {
+    pub(super) fn admit(&mut self) -> String {
+        let most = self.random.random_range(0..6).to_string();
+        let answer = self.call("admit", "", &[incarnation(self.epoch), most]);
+        let (before, after) = (&self.line, Line::read(&mut self.scripts));
+        for user in after.active.keys().filter(|user| !before.active.contains_key(*user)) {
+            self.seen.note(if after.phase(user) == "again" { "admitted again" } else { "admitted" });
+        }
+        for user in after.aside.keys().filter(|user| !before.aside.contains_key(*user)) {
+            assert!(!before.is_present(user) || before.present[user] < after.now, "{user} was here: {before:#?}");
+            self.seen.note("set aside");
+        }
+        self.after = Some(after);
+        format!("admit {answer:?}")
+    }
+
+    pub(super) fn end_visits(&mut self) -> String {
+        let args = [incarnation(self.epoch), "500".to_owned(), TOKEN_MS.to_string()];
+        let answer = self.call("end_visits", "", &args);
+        let (before, after) = (&self.line, Line::read(&mut self.scripts));
+        for user in before.visits.keys() {
+            match (before.phase(user), after.phase(user)) {
+                ("offered", "missed") => self.seen.note("missed"),
+                ("again", "") if !before.is_over(user) => self.seen.note("out after two misses"),
+                ("claimed", "") if !before.is_over(user) => self.seen.note("idle"),
+                ("missed", "") => self.seen.note("given up"),
+                (_, "") => self.seen.note("over"),
+                _ => {}
+            }
+        }
+        self.after = Some(after);
+        format!("end_visits {answer:?}")
+    }
+
+    /// Time passes for someone: they are absent, or a deadline of theirs is here.
+    pub(super) fn pass_time(&mut self) -> String {
+        let (line, most) =
+            *[("present", 8), ("idle", 3), ("active", 1), ("grace", 1)].choose(&mut self.random).unwrap();
+        for _ in 0..most {
+            let members = |state: &Line| match line {
+                "present" => state.present.keys().cloned().collect(),
+                "idle" => state.idle.keys().cloned().collect(),
+                "active" => state.active.keys().cloned().collect(),
+                _ => state.grace.keys().cloned().collect::<Vec<_>>(),
+            };
+            let Some(member) = self.some(members) else { continue };
+            let key = self.scripts.key(line);
+            self.scripts.run::<i64>(&["ZADD", &key, "XX", LONG_AGO, &member]);
+        }
+        if self.line.number("recoverUntil") > self.line.now || self.line.number("admitFrom") > self.line.now {
+            let key = self.scripts.key("room");
+            self.scripts.run::<i64>(&["HSET", &key, "recoverUntil", LONG_AGO, "admitFrom", LONG_AGO]);
+        }
+        format!("time for {line}")
+    }
+
+    pub(super) fn configure(&mut self) -> String {
+        self.version += 1;
+        let state =
+            *["open", "open", "open", "open", "open", "draining", "paused", "closed"].choose(&mut self.random).unwrap();
+        let capacity = self.random.random_range(0..8).to_string();
+        let rate = *["500", "500", "500", "50", "0.5", "0"].choose(&mut self.random).unwrap();
+        let limit = *["12", "100", "100"].choose(&mut self.random).unwrap();
+        let settings = ["state", state, "capacity", &capacity, "admitPerSecond", rate, "queueLimit", limit];
+        let head = [incarnation(self.epoch), self.version.to_string()];
+        let args: Vec<_> = head.into_iter().chain(settings.map(str::to_owned)).collect();
+        let answer = self.call("configure_room", "", &args);
+        assert_eq!(self.call("configure_room", "", &args), ["newer"]);
+        format!("configure_room {settings:?} {answer:?}")
+    }
+
+    pub(super) fn call_with_another_belief(&mut self, user: &str) -> String {
+        let verb = *["join", "place", "come_back", "leave", "visit", "admit", "end_visits", "join_attempt"]
+            .choose(&mut self.random)
+            .unwrap();
+        let args = [incarnation(self.epoch + 1), user.to_owned(), "1".to_owned(), "1".to_owned(), "0".to_owned()];
+        assert_eq!(self.call(verb, user, &args), ["lost"], "{verb}");
+        let line = Line::read(&mut self.scripts);
+        assert_eq!((&line.waiting, &line.visits, &line.room), (&self.line.waiting, &self.line.visits, &self.line.room));
+        self.seen.note("lost");
+        format!("{verb} in another epoch")
+    }
+
+    /// Redis is back after a restart, with its data or without.
+    pub(super) fn forget(&mut self) -> String {
+        if !self.random.random_bool(0.3) {
+            return String::new();
+        }
+        let keeps = self.random.random_bool(0.5);
+        if !keeps {
+            self.scripts.run::<()>(&["FLUSHDB"]);
+            self.ended.clear();
+        }
+        self.seen.note(if keeps { "restarted" } else { "forgotten" });
+        self.set_up();
+        // The order of those who come back is that of their numbers, as it was.
+        if !keeps {
+            self.line = Line::read(&mut self.scripts);
+        }
+        format!("a restart, data kept: {keeps}")
+    }
+
+    pub(super) fn set_up(&mut self) {
+        self.epoch += 1;
+        self.shown.clear();
+        let head = [incarnation(self.epoch), self.epoch.to_string()];
+        let settings = [
+            "60000",
+            "60000",
+            "3600000",
+            "version",
+            "1",
+            "state",
+            "open",
+            "capacity",
+            "3",
+            "admitPerSecond",
+            "500",
+            "opensAt",
+            "0",
+            "closesAt",
+            "9000000000000000",
+            "claimMs",
+            "60000",
+            "graceMs",
+            "300000",
+            "visitMs",
+            "1200000",
+            "idleMs",
+            "120000",
+            "holdMs",
+            "300000",
+            "queueLimit",
+            "100",
+        ];
+        let args: Vec<_> = head.into_iter().chain(settings.map(str::to_owned)).collect();
+        assert_eq!(self.call("setup_room", "", &args), ["ready"]);
+        assert_eq!(self.call("setup_room", "", &args), ["older"]);
+        self.version = 1;
+    }
+}

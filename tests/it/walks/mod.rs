@@ -1,0 +1,104 @@
+//! Seeded random walks over the real scripts, checked against a model after each step.
+//!
+//! Time is given: deadlines are moved by rewriting scores, never by sleeping. `WALK_STEPS` and `WALK_SEED` make a walk
+//! longer, or another one. A walk fails when it proves too little.
+
+mod line;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::Path;
+
+use deadpool_redis::redis::{self, Connection, Script, Value};
+use regex::Regex;
+
+use crate::support::redis_database;
+
+/// The incarnation of an epoch, as the walks write it.
+fn incarnation(epoch: i64) -> String {
+    format!("{epoch}-walk")
+}
+
+/// Steps of a walk, and its seed.
+fn plan() -> (usize, u64) {
+    let given = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    (
+        given("WALK_STEPS").map_or(10_000, |steps| usize::try_from(steps).unwrap()),
+        given("WALK_SEED").unwrap_or(20_261_122),
+    )
+}
+
+/// What happened how often.
+#[derive(Default)]
+struct Seen(BTreeMap<&'static str, usize>);
+
+impl Seen {
+    fn note(&mut self, what: &'static str) {
+        *self.0.entry(what).or_default() += 1;
+    }
+
+    /// Fails where one of these happened less often than once in so many steps.
+    fn assert_enough(&self, steps: usize, one_in: usize, words: &[&str]) {
+        for word in words {
+            let times = self.0.get(word).copied().unwrap_or(0);
+            assert!(times * one_in >= steps, "the walk proves too little of {word}: {:?}", self.0);
+        }
+        println!("{steps} steps: {:?}", self.0);
+    }
+}
+
+/// The scripts of one folder, called as their headers say.
+struct Scripts {
+    redis: Connection,
+    prefix: &'static str,
+    known: HashMap<String, (Script, Vec<String>)>,
+}
+
+impl Scripts {
+    /// The scripts of `lua/<room>`, on a Redis database of their own, for keys with this prefix.
+    fn load(room: &str, prefix: &'static str) -> Self {
+        let key = Regex::new(r"(?m)^-- KEYS\[\d+(?:\.\.)?\] \w+: (.+)$").unwrap();
+        let mut known = HashMap::new();
+        for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("lua").join(room)).unwrap() {
+            let path = entry.unwrap().path();
+            let source = fs::read_to_string(&path).unwrap();
+            let keys = key.captures_iter(&source).map(|found| found[1].to_owned()).collect();
+            let verb = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            known.insert(verb, (Script::new(&source), keys));
+        }
+        let redis = redis::Client::open(redis_database()).unwrap().get_connection().unwrap();
+        Self { redis, prefix, known }
+    }
+
+    /// Calls a script. `name` tells the key, or keys, that a line of its header describes.
+    fn call(&mut self, verb: &str, name: impl Fn(&str) -> Vec<String>, args: &[String]) -> Vec<Value> {
+        let (script, keys) = &self.known[verb];
+        let mut call = script.prepare_invoke();
+        for key in keys.iter().flat_map(|described| name(described)) {
+            call.key(format!("{}{key}", self.prefix));
+        }
+        for arg in args {
+            call.arg(arg);
+        }
+        call.invoke(&mut self.redis).unwrap()
+    }
+
+    fn key(&self, part: &str) -> String {
+        format!("{}{part}", self.prefix)
+    }
+
+    /// Runs a plain command.
+    fn run<T: redis::FromRedisValue>(&mut self, command: &[&str]) -> T {
+        redis::cmd(command[0]).arg(&command[1..]).query(&mut self.redis).unwrap()
+    }
+}
+
+/// A script's answer as texts; lists within it are left out.
+fn texts(answer: &[Value]) -> Vec<String> {
+    let text = |value: &Value| match value {
+        Value::Int(number) => Some(number.to_string()),
+        Value::BulkString(bytes) => Some(String::from_utf8(bytes.clone()).unwrap()),
+        _ => None,
+    };
+    answer.iter().filter_map(text).collect()
+}
