@@ -25,7 +25,7 @@
 
 local meta, held, sold, own, made, reservation, key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local user, id, hold_ms, keep_ms = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[7])
-local FIRST_SEAT, FIRST_HOLD, seats = 9, 8, #ARGV - 8
+local FIRST_SEAT, FIRST_HOLD, LISTED, seats = 9, 8, 50, #ARGV - 8
 
 if redis.call('HGET', meta, 'incarnation') ~= ARGV[1] then
   return {'lost'}
@@ -71,6 +71,7 @@ end
 -- A key without expiry has seats that the account owns: GT leaves it so.
 redis.call('PEXPIRE', own, keep_ms, unpack(known and {'GT'} or {}))
 redis.call('ZADD', made, now, id)
+redis.call('ZREMRANGEBYRANK', made, 0, -1 - LISTED)
 redis.call('PEXPIRE', made, keep_ms)
 if ARGV[8] == '1' then
   redis.call('SET', key, id, 'PX', keep_ms)

@@ -15,7 +15,7 @@
 -- Cost: O(seats · log n).
 
 local meta, held, own, reservation = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local user, id = ARGV[2], ARGV[3]
+local user, id, NEVER_MS = ARGV[2], ARGV[3], 9000000000000000
 
 if redis.call('HGET', meta, 'incarnation') ~= ARGV[1] then
   return {'lost'}
@@ -31,12 +31,14 @@ if told[2] == 'confirmed' then
   return {'confirmed'}
 end
 for i = 4, #ARGV do
-  local hold = redis.call('GET', KEYS[i + 1])
-  if hold and string.match(hold, '^%S+') == id then
+  local holder, by = string.match(redis.call('GET', KEYS[i + 1]) or '', '^(%S+) (%S+)')
+  if holder == id then
     redis.call('ZREM', own, ARGV[i])
     redis.call('ZREM', held, ARGV[i])
     redis.call('DEL', KEYS[i + 1])
     redis.call('HINCRBY', meta, 'version', 1)
+  elseif by ~= user and tonumber(redis.call('ZSCORE', own, ARGV[i]) or NEVER_MS) < NEVER_MS then
+    redis.call('ZREM', own, ARGV[i]) -- sold to another: it counts towards no limit of this account any more
   end
 end
 redis.call('HSET', reservation, 'state', 'cancelled')

@@ -4,6 +4,7 @@
 //! longer, or another one. A walk fails when it proves too little.
 
 mod line;
+mod seats;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;

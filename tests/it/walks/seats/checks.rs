@@ -1,0 +1,54 @@
+//! What must be in Redis after each step.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Reservation, SEATS, State, Walk};
+
+impl Walk {
+    pub(super) fn assert_sound(&mut self, what: &str) {
+        let whole = format!("after {what}: {:#?} {:?}", self.reservations, self.sold);
+        let version = self.now_version();
+        assert!(version >= self.version || what == "a restart", "the version went back {whole}");
+        self.version = version;
+        let (held, sold) = (self.scripts.key("held"), self.scripts.key("sold"));
+        let held: BTreeSet<String> = self.scripts.run(&["ZRANGE", &held, "2", "+inf", "BYSCORE"]);
+        let told: BTreeMap<String, String> = self.scripts.run(&["HGETALL", &sold]);
+        assert_eq!(told, self.sold, "I1 {whole}");
+        for at in 0..SEATS {
+            let seat = format!("A{at}");
+            let key = self.scripts.key(&format!("hold:{seat}"));
+            let by: Option<String> = self.scripts.run(&["GET", &key]);
+            let expected = self.holder(&seat).filter(|_| !self.sold.contains_key(&seat));
+            let by = by.map(|hold| hold.split(' ').next().unwrap().to_owned());
+            if by.is_some() || !self.sold.contains_key(&seat) {
+                assert_eq!(by, expected, "I8 {seat} {whole}");
+            }
+            assert_eq!(held.contains(&seat), expected.is_some(), "I8 {seat} {whole}");
+        }
+    }
+
+    /// The reservation that holds a seat now.
+    pub(super) fn holder(&self, seat: &String) -> Option<String> {
+        let alive = |held: &Reservation| match held.state {
+            State::Held => !held.over,
+            State::Paying => true,
+            State::Confirmed | State::Cancelled => false,
+        };
+        let mut holders = self.reservations.iter().filter(|(_, held)| alive(held) && held.seats.contains(seat));
+        holders.find(|_| !self.sold.contains_key(seat)).map(|(id, _)| id.clone())
+    }
+
+    /// How many seats an account holds and owns.
+    pub(super) fn seats_of(&self, user: &str) -> usize {
+        let alive = |held: &&Reservation| held.state == State::Paying || held.state == State::Held && !held.over;
+        let held =
+            self.reservations.values().filter(|held| held.user == user).filter(alive).flat_map(|held| &held.seats);
+        let owned = self.sold.iter().filter(|(_, by)| self.owners[*by] == user).map(|(seat, _)| seat);
+        held.chain(owned).collect::<BTreeSet<_>>().len()
+    }
+
+    pub(super) fn now_version(&mut self) -> i64 {
+        let meta = self.scripts.key("meta");
+        self.scripts.run(&["HGET", &meta, "version"])
+    }
+}
