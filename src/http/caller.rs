@@ -11,7 +11,7 @@ use super::problem::{Code, Problem};
 use super::reply::not_admitted;
 use super::request::{TrustedProxies, authorization, bearer};
 use crate::app::App;
-use crate::ids::{RoomName, UserId};
+use crate::ids::{RoomName, ScheduleId, UserId};
 use crate::queue::{self, Admission, Session, Who};
 use crate::token::Opened;
 
@@ -72,6 +72,19 @@ impl Account {
         match queue::check_visit(&app.queue, self.caller.session()).await? {
             Admission::Admitted => Ok(()),
             Admission::NotAdmitted(answer) => Err(not_admitted(&answer)),
+        }
+    }
+
+    /// Goes on only if the schedule belongs to the room that the token leads to: a visit opens its own room alone. A
+    /// schedule that is not known is left for the caller to refuse.
+    pub(super) async fn leads_to(&self, app: &App, schedule: Option<ScheduleId>) -> Result<(), Problem> {
+        let schedule = schedule.and_then(|schedule| app.seats.schedule(schedule));
+        match schedule.filter(|schedule| schedule.room != *self.room()) {
+            Some(schedule) => {
+                let detail = format!("The schedule belongs to the room {}; this token leads elsewhere.", schedule.room);
+                Err(refused(app, self.caller.session()).await.detail(detail))
+            }
+            None => Ok(()),
         }
     }
 

@@ -61,7 +61,7 @@ codes! {
     UnknownRoom "unknown-room" NOT_FOUND "No such room"
         "There is no room of this name.";
     UnknownSchedule "unknown-schedule" NOT_FOUND "No such schedule"
-        "There is no schedule of this id in the room of the caller. GET /reservations/available/dates lists them.";
+        "There is no schedule of this id. GET /reservations/available/dates lists those of the caller's room.";
     UnknownSeat "unknown-seat" NOT_FOUND "No such seat"
         "The schedule has no seat of this label.";
     UnknownReservation "unknown-reservation" NOT_FOUND "No such reservation"

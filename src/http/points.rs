@@ -9,6 +9,7 @@ use super::caller::{Account, ActiveVisitor, Shared};
 use super::idempotency::replayed;
 use super::problem::{Code, Problem};
 use super::request::{IdempotencyKey, Json, Query};
+use crate::app::App;
 use crate::booking::{self, PayError};
 use crate::clock;
 use crate::ids::{Points, ReservationId, ScheduleId, SeatId, UserId};
@@ -165,7 +166,7 @@ pub(super) async fn pay(
 ) -> Result<Response, Problem> {
     account.must_be(value.user_id.as_deref())?;
     // What has begun may be asked about without a visit; all else needs one.
-    if let Err(not_admitted) = account.admitted(&app).await {
+    if let Err(not_admitted) = may_begin(&app, &account, &value.reservation_id).await {
         let begun = booking::payment_begun(&app.booking, &account.user, &value.reservation_id).await?;
         if !begun {
             return Err(not_admitted);
@@ -178,6 +179,12 @@ pub(super) async fn pay(
         Err(PayError::Before(first)) => Ok(replayed(Problem::from(*first).into_response())),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Beginning a payment needs a visit in the room whose seats are paid.
+async fn may_begin(app: &App, account: &Account, id: &ReservationId) -> Result<(), Problem> {
+    account.admitted(app).await?;
+    account.leads_to(app, id.schedule()).await
 }
 
 fn mark(again: bool, response: Response) -> Response {

@@ -133,8 +133,8 @@ pub(super) async fn seats(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     account.must_be(query.user_id.as_deref())?;
-    let schedule = app.seats.schedule(query.schedule_id).filter(|one| one.room == *account.room());
-    let schedule = schedule.ok_or_else(|| Problem::new(Code::UnknownSchedule))?;
+    account.leads_to(&app, Some(query.schedule_id)).await?;
+    let schedule = app.seats.schedule(query.schedule_id).ok_or_else(|| Problem::new(Code::UnknownSchedule))?;
     let snapshot = seats::availability(&app.seats, &schedule).await?;
     let listed = if query.all { Listed::All } else { Listed::Available };
     let etag = snapshot.etag(listed);
@@ -254,6 +254,7 @@ pub(super) async fn reserve(
 ) -> Result<Response, Problem> {
     account.must_be(value.user_id.as_deref())?;
     let wanted = value.wanted()?;
+    account.leads_to(&app, Some(value.schedule_id)).await?;
     let key = key.map(|key| Key::new(account.user.as_str(), "reserve", &key, &body_hash));
     let digest = key.as_ref().map(|key| key.digest().to_owned());
     once(&app, key, async {
@@ -319,6 +320,7 @@ pub(super) async fn cancel(
     IdempotencyKey(key): IdempotencyKey,
     Path(id): Path<ReservationId>,
 ) -> Result<Response, Problem> {
+    account.leads_to(&app, id.schedule()).await?;
     let route = format!("cancel {id}");
     let key = key.map(|key| Key::new(account.user.as_str(), &route, &key, &[0; 32]));
     once(&app, key, async {
