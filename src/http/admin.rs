@@ -124,7 +124,7 @@ pub(super) async fn change(
     Json { value, .. }: Json<Change>,
 ) -> Result<Response, Problem> {
     let room = known(&app, &name)?;
-    let settings = queue::change(&app.queue, &room, version(&headers)?, &value).await?;
+    let settings = queue::change(&app.queue, &room, version(&headers), &value).await?;
     Ok(RoomBody::new(&room, settings).reply())
 }
 
@@ -155,13 +155,12 @@ fn known(app: &App, name: &RoomName) -> Result<Arc<Room>, Problem> {
     app.queue.room(name).ok_or_else(|| Problem::new(Code::UnknownRoom))
 }
 
+/// What `If-Match` says where it names no version of ours: a version that no room ever has, they count from 1.
+const NO_VERSION: i64 = 0;
+
 /// The version in `If-Match`: none, or `*`, for whatever is there.
-fn version(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
-    let Some(told) = headers.get(IF_MATCH).and_then(|told| told.to_str().ok()) else { return Ok(None) };
+fn version(headers: &HeaderMap) -> Option<i64> {
+    let told = headers.get(IF_MATCH)?.to_str().unwrap_or_default();
     let told = told.trim().trim_start_matches("W/").trim_matches('"');
-    if told == "*" {
-        return Ok(None);
-    }
-    // What is no version of ours is no current one.
-    told.parse().map(Some).map_err(|_| Problem::new(Code::StaleVersion))
+    if told == "*" { None } else { Some(told.parse().unwrap_or(NO_VERSION)) }
 }
