@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
@@ -23,8 +24,9 @@ fn row(entry: &Entry) -> String {
     format!("<li>{} <a href=\"/errors/{name}\"><code>{name}</code></a>: {title}</li>\n", status.as_u16())
 }
 
-async fn page(Path(name): Path<String>) -> Response {
-    let Some(entry) = CODES.iter().find(|entry| entry.name == name) else {
+async fn page(name: Result<Path<String>, PathRejection>) -> Response {
+    let known = name.ok().and_then(|Path(name)| CODES.iter().find(|entry| entry.name == name));
+    let Some(entry) = known else {
         return Problem::new(Code::NotFound).into_response();
     };
     let Entry { name, status, title, explanation } = entry;
