@@ -2,6 +2,14 @@
 #![cfg(test)]
 
 mod accounts;
+mod attacks;
+mod attacks_input;
+mod contract_admin;
+mod contract_auth;
+mod contract_booking;
+mod contract_payment;
+mod contract_points;
+mod contract_queue;
 mod crash;
 mod docs;
 mod http_ground;

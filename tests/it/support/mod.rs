@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub(crate) mod contract;
 pub(crate) mod processes;
 pub(crate) mod program;
 pub(crate) mod service;

@@ -138,7 +138,12 @@ impl TestService {
 
     /// A demo account's token, once its password is checked.
     pub(crate) async fn token(&self, number: u32) -> String {
-        let mut place = self.log_in(&seed::user_name(number), PASSWORD).await;
+        self.token_of(&seed::user_name(number), PASSWORD).await
+    }
+
+    /// An account's token, once its password is checked.
+    pub(crate) async fn token_of(&self, username: &str, password: &str) -> String {
+        let mut place = self.log_in(username, password).await;
         assert_eq!(place.status, StatusCode::OK, "{:?}", place.body);
         let mut token = place.body["token"].as_str().unwrap().to_owned();
         while place.body["status"] == "verifying" {
