@@ -18,9 +18,10 @@ const ROUNDS: usize = 8;
 
 /// Runs the scheduler for a room. Any process may, at any time: the limits hold because the scripts compute them.
 pub async fn run(queue: &Queue, room: &Arc<Room>) -> Result<(), Fault> {
+    let believed = room.epoch();
     match step(queue, room).await {
         Err(Fault::Lost) => {
-            Box::pin(recovery::recover(queue, room)).await?;
+            Box::pin(recovery::recover(queue, room, believed)).await?;
             step(queue, room).await
         }
         other => other,

@@ -26,10 +26,11 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 macro_rules! believing {
     ($queue:expr, $room:expr, |$line:ident| $step:expr) => {{
         let $line = $room.line(&$queue.redis);
+        let believed = $line.epoch;
         match $step.await {
             Err($crate::error::Fault::Lost) => {
                 // Boxed: it is rare, and would make every future of a visitor ten times as large.
-                Box::pin($crate::queue::recovery::recover($queue, $room)).await?;
+                Box::pin($crate::queue::recovery::recover($queue, $room, believed)).await?;
                 let $line = $room.line(&$queue.redis);
                 $step.await
             }
@@ -39,9 +40,14 @@ macro_rules! believing {
 }
 pub(super) use believing;
 
-/// Sets the room up again, or learns that another process has. Returns when the room can be used.
-pub(super) async fn recover(queue: &Queue, room: &Arc<Room>) -> Result<(), Fault> {
+/// Sets the room up again where Redis no longer has the epoch that the caller believed in, or learns that another has.
+/// Returns when the room can be used.
+pub(super) async fn recover(queue: &Queue, room: &Arc<Room>, believed: Epoch) -> Result<(), Fault> {
     let _one_at_a_time = room.repair.lock().await;
+    // All who polled meanwhile found the same loss: only the first of them asks Postgres.
+    if room.epoch() != believed {
+        return Ok(());
+    }
     for _ in 0..LOOKS {
         let settings = settings::read(queue, &room.name).await?.ok_or(Fault::Lost)?;
         let run = queue.redis.run().await?;

@@ -22,10 +22,11 @@ const TOLD_AT_ONCE: usize = 500;
 macro_rules! believing {
     ($seats:expr, $schedule:expr, |$hall:ident| $step:expr) => {{
         let $hall = $schedule.hall(&$seats.redis);
+        let believed = $hall.epoch;
         match $step.await {
             Err($crate::error::Fault::Lost) => {
                 // Boxed: it is rare, and would make every future of a visitor ten times as large.
-                Box::pin($crate::seats::recovery::recover($seats, $schedule)).await?;
+                Box::pin($crate::seats::recovery::recover($seats, $schedule, believed)).await?;
                 let $hall = $schedule.hall(&$seats.redis);
                 $step.await
             }
@@ -35,9 +36,14 @@ macro_rules! believing {
 }
 pub(super) use believing;
 
-/// Sets a schedule's seats up again, or learns that another process has. Returns when they can be used.
-pub(super) async fn recover(seats: &Seats, schedule: &Arc<Schedule>) -> Result<(), Fault> {
+/// Sets a schedule's seats up again where Redis no longer has the epoch that the caller believed in, or learns that
+/// another has. Returns when they can be used.
+pub(super) async fn recover(seats: &Seats, schedule: &Arc<Schedule>, believed: Epoch) -> Result<(), Fault> {
     let _one_at_a_time = schedule.repair.lock().await;
+    // All who asked meanwhile found the same loss: only the first of them asks Postgres.
+    if schedule.epoch() != believed {
+        return Ok(());
+    }
     for _ in 0..LOOKS {
         let epoch = read_epoch(seats, schedule.id).await?;
         let run = seats.redis.run().await?;
