@@ -18,6 +18,7 @@ mod http_ground_layer;
 mod http_ground_requests;
 mod ledger;
 mod openapi;
+mod recovery;
 mod redis_docs;
 mod seed;
 mod stores;

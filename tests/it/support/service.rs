@@ -62,13 +62,18 @@ impl Answer {
 impl TestService {
     /// A service with the demo data, and these settings over the defaults.
     pub(crate) async fn start(settings: &[(&str, &str)]) -> Self {
-        let (database_url, redis_url) = (database().await, redis_database());
+        Self::fresh(&redis_database(), &database().await, settings).await
+    }
+
+    /// A service on stores that have nothing yet but, at most, the tables.
+    pub(crate) async fn fresh(redis_url: &str, database_url: &str, settings: &[(&str, &str)]) -> Self {
         let limits = Limits { connections: 2, wait: PATIENCE, statement: PATIENCE };
-        let db = Db::new(&database_url, limits).unwrap();
+        let db = Db::new(database_url, limits).unwrap();
+        db.migrate().await.unwrap();
         let demo = Demo { users: USERS, password: Password::parse(PASSWORD).unwrap(), schedules: 0, seats: 1 };
         seed::seed(&db, &demo).await.unwrap();
         db.close().await;
-        Self::on(&redis_url, &database_url, settings).await
+        Self::on(redis_url, database_url, settings).await
     }
 
     /// A service on stores that have the demo data already.

@@ -1,0 +1,204 @@
+//! What remains true when a store forgets, restarts or is gone for a while.
+
+use std::time::Duration;
+
+use anteroom::cli::stores::{PostgresServer, RedisServer};
+use anteroom::clock;
+use deadpool_redis::redis;
+use futures_util::future::join_all;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use crate::support::service::{Answer, PASSWORD, TestService};
+use crate::support::{database, redis_database};
+
+/// A login waits for its check, so that each of these tests has accounts and no attempts.
+const SETTINGS: [(&str, &str); 1] = [("login_wait_ms", "15000")];
+
+/// Between two looks at what must come.
+const PAUSE: Duration = Duration::from_millis(250);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_was_lost_stands_in_the_old_order_again() {
+    let one = TestService::start(&SETTINGS).await;
+    let other = one.another().await;
+    one.set_room(&json!({ "capacity": 3 })).await;
+    let mut tokens = Vec::new();
+    for number in 1..=8 {
+        tokens.push(one.token(number).await);
+    }
+    join_all(tokens[..3].iter().map(|token| one.until(token, "active"))).await;
+    pay(&one, &tokens[2], "B1").await;
+    let before = join_all(tokens[3..].iter().map(|token| one.get("/queue/position", token))).await;
+    assert_eq!(positions(&before), (1..=5).map(Some).collect::<Vec<_>>());
+
+    say(&one.redis_url, &["FLUSHDB"]);
+    let lost = clock::now();
+    for (at, token) in tokens.iter().enumerate().rev() {
+        let service = if at % 2 == 0 { &one } else { &other };
+        let place = at_epoch(service, token, 2).await;
+        // Who has paid since the token was made is not let in again.
+        let expected = if at == 2 { "expired" } else { "waiting" };
+        assert_eq!((&place["status"], &place["position"]), (&json!(expected), &Value::Null), "{place}");
+    }
+    let back: Vec<_> = tokens.iter().enumerate().filter(|(at, _)| *at != 2).map(|(_, token)| token).collect();
+    while lost.elapsed() < Duration::from_millis(14_500) {
+        for place in join_all(back.iter().map(|token| other.get("/queue/position", token))).await {
+            assert_eq!(
+                (&place.body["status"], &place.body["epoch"]),
+                (&json!("waiting"), &json!(2)),
+                "{:?}",
+                place.body
+            );
+        }
+        sleep(PAUSE).await;
+    }
+    // First those who were inside, then the line as it was.
+    join_all(back[..3].iter().map(|token| one.until(token, "active"))).await;
+    sleep(PAUSE).await;
+    let after = until(async || {
+        let places = join_all(back[3..].iter().map(|token| other.get("/queue/position", token))).await;
+        (positions(&places) == (1..=4).map(Some).collect::<Vec<_>>()).then_some(places)
+    });
+    after.await;
+
+    let taken = one.post("/reservations", back[0], &json!({ "scheduleId": 12345, "seatId": "B1" })).await;
+    assert_eq!((taken.status, taken.code()), (StatusCode::CONFLICT, "seat-taken"));
+    assert_eq!(one.delete("/queue/position", back[0]).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(one.get("/queue/position", back[0]).await.body["status"], "left");
+    one.until(back[3], "active").await;
+    one.assert_invariants().await;
+    other.assert_invariants().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_was_cut_off_or_restarted_is_noticed_and_nobody_loses_a_place() {
+    let dir = TempDir::new().unwrap();
+    let redis = RedisServer::start(dir.path(), &[]).await.unwrap();
+    let service = TestService::fresh(redis.url(), &database().await, &SETTINGS).await;
+    service.set_room(&json!({ "capacity": 1 })).await;
+    let inside = service.visitor(1).await;
+    let held = hold(&service, &inside, "B1").await;
+    let (second, third) = (service.token(2).await, service.token(3).await);
+
+    say(redis.url(), &["SCRIPT", "FLUSH"]);
+    assert_eq!(service.log_in("user00002", PASSWORD).await.body["position"], 1);
+    say(redis.url(), &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    let mut errors = 0;
+    for _ in 0..20 {
+        let place = service.log_in("user00003", PASSWORD).await;
+        assert!(place.status == StatusCode::OK || place.status == StatusCode::SERVICE_UNAVAILABLE, "{place:?}");
+        errors += usize::from(place.status != StatusCode::OK);
+    }
+    assert!(errors <= 2, "{errors} errors; there are two lanes");
+    assert_eq!(service.get("/queue/position", &third).await.body["epoch"], 1, "nothing was lost");
+
+    redis.stop().await.unwrap();
+    unavailable(&service.log_in("user00002", PASSWORD).await);
+    // A visit that was just seen is believed for a second.
+    sleep(Duration::from_secs(1)).await;
+    unavailable(&service.post("/reservations", &inside, &json!({ "scheduleId": 12345, "seatId": "B2" })).await);
+    unavailable(&service.post("/reservations/pay", &inside, &held).await);
+    let stale = until(async || Some(service.get("/queue/position", &third).await).filter(|a| a.body["stale"] == true));
+    assert_eq!(stale.await.body["position"], 2, "the last answer, marked as such");
+
+    let redis = RedisServer::start(dir.path(), &[]).await.unwrap();
+    assert_eq!(redis.url(), service.redis_url, "the port is free still");
+    assert_eq!(at_epoch(&service, &third, 2).await["position"], Value::Null);
+    assert_eq!(at_epoch(&service, &inside, 2).await["status"], "active", "who is inside stays so");
+    let paid = service.post("/reservations/pay", &inside, &held).await;
+    assert_eq!(paid.status, StatusCode::OK, "{:?}", paid.body);
+    assert_eq!(service.delete("/queue/position", &inside).await.status, StatusCode::NO_CONTENT);
+    service.until(&second, "active").await;
+    let third_now =
+        until(async || Some(service.get("/queue/position", &third).await).filter(|a| a.body["position"] == 1));
+    assert_eq!(third_now.await.body["status"], "waiting");
+    service.assert_invariants().await;
+    redis.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_postgres_people_join_and_see_where_they_stand_but_nobody_is_let_in_or_pays() {
+    let dir = TempDir::new().unwrap();
+    let postgres = PostgresServer::start(dir.path(), &[]).await.unwrap();
+    let settings = [SETTINGS[0], ("database_wait_ms", "300")];
+    let service = TestService::fresh(&redis_database(), postgres.url(), &settings).await;
+    service.set_room(&json!({ "capacity": 2 })).await;
+    let (first, second) = (service.visitor(1).await, service.visitor(2).await);
+    let third = service.token(3).await;
+    let order = hold(&service, &first, "B1").await;
+
+    let url = postgres.url().to_owned();
+    postgres.stop().await.unwrap();
+    until(async || (service.get("/readyz", "").await.status == StatusCode::SERVICE_UNAVAILABLE).then_some(())).await;
+    assert_eq!(service.delete("/queue/position", &second).await.status, StatusCode::NO_CONTENT);
+    let refused = service.post("/reservations/pay", &first, &order).await;
+    unavailable(&refused);
+    let again = service.log_in("user00003", PASSWORD).await;
+    assert_eq!((again.status, &again.body["position"]), (StatusCode::OK, &json!(1)), "{:?}", again.body);
+    hold(&service, &first, "B2").await;
+    for _ in 0..8 {
+        assert_eq!(service.get("/queue/position", &third).await.body["status"], "waiting");
+        sleep(PAUSE).await;
+    }
+
+    let postgres = PostgresServer::start(dir.path(), &[]).await.unwrap();
+    assert_eq!(postgres.url(), url, "the port is free still");
+    service.until(&third, "active").await;
+    let paid =
+        until(async || Some(service.post("/reservations/pay", &first, &order).await).filter(|a| a.status == 200));
+    assert_eq!(paid.await.body["status"], "confirmed");
+    service.assert_invariants().await;
+    postgres.stop().await.unwrap();
+}
+
+/// Holds a seat; the order that pays it.
+async fn hold(service: &TestService, token: &str, seat: &str) -> Value {
+    let held = service.post("/reservations", token, &json!({ "scheduleId": 12345, "seatId": seat })).await;
+    assert_eq!(held.status, StatusCode::OK, "{:?}", held.body);
+    json!({ "reservationId": held.body["reservationId"], "amount": held.body["amount"] })
+}
+
+async fn pay(service: &TestService, token: &str, seat: &str) {
+    let order = hold(service, token, seat).await;
+    let paid = service.post("/reservations/pay", token, &order).await;
+    assert_eq!(paid.status, StatusCode::OK, "{:?}", paid.body);
+}
+
+fn positions(places: &[Answer]) -> Vec<Option<u64>> {
+    places.iter().map(|place| place.body["position"].as_u64()).collect()
+}
+
+/// The place, once the service knows of the epoch.
+async fn at_epoch(service: &TestService, token: &str, epoch: u64) -> Value {
+    let known = until(async || {
+        let place = service.get("/queue/position", token).await;
+        assert!([StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE].contains(&place.status), "{place:?}");
+        Some(place.body).filter(|place| place["epoch"] == epoch && place.get("stale").is_none())
+    });
+    known.await
+}
+
+fn unavailable(answer: &Answer) {
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+    assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
+}
+
+/// Looks until something is there.
+async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
+    let began = clock::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(began.elapsed() < Duration::from_secs(25), "it never came");
+        sleep(PAUSE).await;
+    }
+}
+
+fn say(url: &str, command: &[&str]) {
+    let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
+    redis::cmd(command[0]).arg(&command[1..]).exec(&mut connection).unwrap();
+}
