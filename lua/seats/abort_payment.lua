@@ -17,12 +17,12 @@
 
 local meta, held, own, reservation, paying = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id, attempt = ARGV[2], ARGV[3]
-local FIRST_SEAT, FIRST_HOLD = 4, 6
+local FIRST_SEAT, FIRST_HOLD, NEVER_MS = 4, 6, 9000000000000000
 
 if redis.call('HGET', meta, 'incarnation') ~= ARGV[1] then
   return {'lost'}
 end
-local told = redis.call('HMGET', reservation, 'state', 'attempt', 'expiresAt')
+local told = redis.call('HMGET', reservation, 'state', 'attempt', 'expiresAt', 'user')
 if told[1] ~= 'paying' or told[2] ~= attempt then
   return {'other'}
 end
@@ -31,8 +31,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local over = tonumber(told[3]) <= now
 for i = FIRST_SEAT, #ARGV do
   local hold_key = KEYS[FIRST_HOLD + i - FIRST_SEAT]
-  local hold = redis.call('GET', hold_key)
-  if hold and string.match(hold, '^%S+') == id then
+  local holder, by = string.match(redis.call('GET', hold_key) or '', '^(%S+) (%S+)')
+  if holder == id then
     if over then
       redis.call('ZREM', own, ARGV[i])
       redis.call('ZREM', held, ARGV[i])
@@ -43,6 +43,8 @@ for i = FIRST_SEAT, #ARGV do
       redis.call('ZADD', held, 'XX', told[3], ARGV[i])
       redis.call('ZADD', own, 'XX', told[3], ARGV[i])
     end
+  elseif by ~= told[4] and tonumber(redis.call('ZSCORE', own, ARGV[i]) or NEVER_MS) < NEVER_MS then
+    redis.call('ZREM', own, ARGV[i]) -- sold to another: it counts towards no limit of this account any more
   end
 end
 redis.call('HSET', reservation, 'state', 'held')

@@ -40,9 +40,14 @@ impl Walk {
 
     /// How many seats an account holds and owns.
     pub(super) fn seats_of(&self, user: &str) -> usize {
-        let alive = |held: &&Reservation| held.state == State::Paying || held.state == State::Held && !held.over;
-        let held =
-            self.reservations.values().filter(|held| held.user == user).filter(alive).flat_map(|held| &held.seats);
+        // A seat that was sold to another counts until the payment that lost it is over.
+        let counts = |held: &Reservation, seat: &String| match held.state {
+            State::Held => !held.over && !self.sold.contains_key(seat),
+            State::Paying => true,
+            State::Confirmed | State::Cancelled => false,
+        };
+        let own = self.reservations.values().filter(|held| held.user == user);
+        let held = own.flat_map(|held| held.seats.iter().filter(|seat| counts(held, seat)));
         let owned = self.sold.iter().filter(|(_, by)| self.owners[*by] == user).map(|(seat, _)| seat);
         held.chain(owned).collect::<BTreeSet<_>>().len()
     }
