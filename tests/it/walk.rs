@@ -8,7 +8,7 @@ use crate::support::service::PASSWORD;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_visitor_joins_waits_gets_in_holds_pays_and_leaves() {
-    let service = TestService::start(&[]).await;
+    let service = TestService::start(&[("login_wait_ms", "15000")]).await;
     service.set_room(&json!({ "capacity": 1 })).await;
     let first = service.visitor(1).await;
 
