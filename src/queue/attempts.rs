@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::memo::Session;
+use super::memo::{Check, Session};
 use super::place::{self, Found, JoinError, Place, PollError, Status};
 use super::recovery::believing;
 use super::{Queue, Room};
@@ -43,7 +43,10 @@ pub async fn take_attempt(queue: &Queue, room: &Arc<Room>) -> Result<Attempt, Jo
     match believing!(queue, room, |line| scripts::join_attempt(line, &id, LIFE_MS))? {
         JoinedAttempt::Closed => Err(JoinError::Closed),
         JoinedAttempt::Full => Err(JoinError::Full),
-        JoinedAttempt::Pending { number, position, in_line } => Ok(Attempt { id, position, in_line, number }),
+        JoinedAttempt::Pending { number, position, in_line } => {
+            queue.memos.of(&room.name, &id).note_check(Check::UnderWay);
+            Ok(Attempt { id, position, in_line, number })
+        }
     }
 }
 
@@ -53,22 +56,28 @@ pub async fn verify_attempt(queue: &Queue, room: &Arc<Room>, attempt: &str, user
     if let VerifyAnswer::Verified { .. } = verified {
         room.wake();
     }
-    queue.memos.of(&room.name, attempt).forget();
+    settle(queue, room, attempt, Check::Right(user.clone()));
     Ok(())
 }
 
 /// The password could not be checked: the attempt's number is gone, and its token says that the place is over.
 pub async fn drop_attempt(queue: &Queue, room: &Arc<Room>, attempt: &str) -> Result<(), Fault> {
     believing!(queue, room, |line| scripts::refuse_attempt(line, attempt, FORGOTTEN_MS))?;
-    queue.memos.of(&room.name, attempt).forget();
+    settle(queue, room, attempt, Check::Nothing);
     Ok(())
 }
 
 /// The password was wrong: the attempt's number is gone.
 pub async fn refuse_attempt(queue: &Queue, room: &Arc<Room>, attempt: &str) -> Result<(), Fault> {
     believing!(queue, room, |line| scripts::refuse_attempt(line, attempt, LIFE_MS))?;
-    queue.memos.of(&room.name, attempt).forget();
+    settle(queue, room, attempt, Check::Nothing);
     Ok(())
+}
+
+fn settle(queue: &Queue, room: &Room, attempt: &str, check: Check) {
+    let memo = queue.memos.of(&room.name, attempt);
+    memo.note_check(check);
+    memo.forget();
 }
 
 pub(super) async fn withdraw(queue: &Queue, room: &Arc<Room>, attempt: &str) -> Result<Left, Fault> {
@@ -82,14 +91,35 @@ pub(super) async fn ask(queue: &Queue, room: &Arc<Room>, session: &Session, atte
         AttemptStanding::Pending { position, in_line } => {
             Ok(place::describe(room, None, &Found::Verifying { position, in_line }))
         }
-        AttemptStanding::Gone => Ok(place::describe(room, None, &Found::Over(Status::Expired))),
+        AttemptStanding::Gone => ask_of_forgotten(queue, room, session).await,
         AttemptStanding::Refused => Err(PollError::Refused),
-        AttemptStanding::Verified { user, number } => {
-            let shown = Shown { epoch: session.claims.epoch, number, since_ms: session.claims.iat * 1_000 };
-            let (found, back) = place::find(queue, room, &user, shown).await?;
-            let mut place = place::describe(room, Some(user.clone()), &found);
-            place.token = Some(place::receipt(queue, room, user.as_str(), (Use::Place, back.unwrap_or(number)))?);
-            Ok(place)
-        }
+        AttemptStanding::Verified { user, number } => Ok(become_account(queue, room, session, (&user, number)).await?),
     }
+}
+
+/// An attempt of an earlier epoch, which Redis forgot, stands where its number says; this process knows whose it is.
+async fn ask_of_forgotten(queue: &Queue, room: &Arc<Room>, session: &Session) -> Result<Place, PollError> {
+    let check = if session.claims.epoch < room.epoch() { session.memo.check() } else { Check::Nothing };
+    match (check, session.claims.number) {
+        (Check::UnderWay, _) => {
+            let found = Found::Verifying { position: None, in_line: room.view().counts.waiting };
+            Ok(place::describe(room, None, &found))
+        }
+        (Check::Right(user), Some(number)) => Ok(become_account(queue, room, session, (&user, number)).await?),
+        _ => Ok(place::describe(room, None, &Found::Over(Status::Expired))),
+    }
+}
+
+async fn become_account(
+    queue: &Queue,
+    room: &Arc<Room>,
+    session: &Session,
+    account: (&UserId, Number),
+) -> Result<Place, Fault> {
+    let (user, number) = account;
+    let shown = Shown { epoch: session.claims.epoch, number, since_ms: session.claims.iat * 1_000 };
+    let (found, back) = place::find(queue, room, user, shown).await?;
+    let mut place = place::describe(room, Some(user.clone()), &found);
+    place.token = Some(place::receipt(queue, room, user.as_str(), (Use::Place, back.unwrap_or(number)))?);
+    Ok(place)
 }

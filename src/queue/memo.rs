@@ -53,6 +53,17 @@ pub(super) struct Last {
 pub(super) struct Memo {
     last: Mutex<Option<Last>>,
     visit_until_ms: AtomicU64,
+    check: Mutex<Check>,
+}
+
+/// How far this process is with the password of an attempt; told where Redis forgot it.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Check {
+    /// It does not check this one, or the password was wrong.
+    #[default]
+    Nothing,
+    UnderWay,
+    Right(UserId),
 }
 
 impl Memo {
@@ -70,6 +81,14 @@ impl Memo {
     pub(super) fn remember(&self, place: Arc<Place>, body: Bytes, early_ms: u64) {
         let last = Last { place, body, early_until_ms: clock::uptime_ms().saturating_add(early_ms) };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+    }
+
+    pub(super) fn note_check(&self, check: Check) {
+        *self.check.lock().unwrap_or_else(PoisonError::into_inner) = check;
+    }
+
+    pub(super) fn check(&self) -> Check {
+        self.check.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Forgets the answer and the visit: something changed.

@@ -74,6 +74,30 @@ async fn a_line_that_was_lost_stands_in_the_old_order_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_was_not_asked_about_yet_outlives_a_loss() {
+    let service = TestService::start(&[("login_wait_ms", "0")]).await;
+    service.set_room(&json!({ "state": "paused" })).await;
+    let mut tokens = Vec::new();
+    for user in ["user00001", "user00002", "user00003"] {
+        let place = service.log_in(user, PASSWORD).await;
+        assert_eq!(place.body["status"], "verifying", "{:?}", place.body);
+        tokens.push(place.body["token"].as_str().unwrap().to_owned());
+    }
+    say(&service.redis_url, &["FLUSHDB"]);
+    for token in tokens.iter().rev() {
+        at_epoch(&service, token, 2).await;
+        let verified = until(async || {
+            Some(service.get("/queue/position", token).await.body).filter(|p| p["token"] != Value::Null)
+        });
+        assert_eq!(verified.await["status"], "waiting");
+    }
+    service.set_room(&json!({ "state": "open", "capacity": 1 })).await;
+    service.until(&tokens[0], "active").await;
+    let behind = service.get("/queue/position", &tokens[2]).await;
+    assert_eq!(behind.body["position"], 2, "{:?}", behind.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_was_cut_off_or_restarted_is_noticed_and_nobody_loses_a_place() {
     let dir = TempDir::new().unwrap();
     let redis = RedisServer::start(dir.path(), &[]).await.unwrap();
