@@ -120,7 +120,7 @@ async fn a_room_takes_nobody_in_once_it_is_closed_draining_or_full() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn asking_for_a_token_again_keeps_the_place_on_every_device() {
-    let service = TestService::start(&[]).await;
+    let service = TestService::start(&[("login_wait_ms", "10000")]).await;
     service.set_room(&json!({ "capacity": 0 })).await;
     let first = service.token(1).await;
     for number in 2..=4 {

@@ -88,8 +88,6 @@ impl TestService {
             ("admin_token".to_owned(), ADMIN_TOKEN.to_owned()),
             ("token_key_file".to_owned(), key_file),
             ("database_wait_ms".to_owned(), "5000".to_owned()),
-            // A busy machine must not turn a login that a test waits for into an attempt.
-            ("login_wait_ms".to_owned(), "10000".to_owned()),
         ];
         overrides.extend(settings.iter().cloned());
         let service = Service::start(Config::load(None, &overrides).unwrap()).await.unwrap();
