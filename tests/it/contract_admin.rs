@@ -6,6 +6,7 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
+use crate::support::contract::until;
 use crate::support::service::PASSWORD;
 use crate::support::{TestService, database, redis_database};
 
@@ -148,9 +149,7 @@ async fn invariants_and_metrics_are_read_from_the_stores() {
         let names: Vec<_> = checks.iter().filter(|check| check["ok"] == false).map(|check| &check["name"]).collect();
         assert!(told.body["ok"] == false && !names.is_empty(), "{what} is not noticed");
     };
-    while service.number("select count(*) from outbox").await > 0 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until(async || (service.number("select count(*) from outbox").await == 0).then_some(())).await;
     service.redis(&["HDEL", "anteroom:{s:12345}:sold", "B1"]);
     broken("a sold seat that Redis lost").await;
     service.redis(&["HSET", "anteroom:{s:12345}:sold", "B1", held.text("reservationId")]);

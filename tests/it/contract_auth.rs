@@ -1,10 +1,9 @@
 //! The contract of accounts and tokens.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::support::TestService;
+use crate::support::contract::until;
 use crate::support::service::{Answer, PASSWORD};
 
 /// The members of every place.
@@ -181,13 +180,10 @@ async fn a_wrong_password_leaves_nothing_in_line_and_its_owners_place_untouched(
     let stranger = service.log_in("nobody-at-all", "not this one").await;
     for attempt in [&wrong, &stranger] {
         assert_eq!(attempt.is(200).text("status"), "verifying");
-        let refused = loop {
-            let answer = service.get("/queue/position", attempt.text("token")).await;
-            if answer.status != 200 {
-                break answer;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        };
+        let refused = until(async || {
+            Some(service.get("/queue/position", attempt.text("token")).await).filter(|answer| answer.status != 200)
+        })
+        .await;
         refused.refused(401, "invalid-token");
         let held = service.hold(attempt.text("token"), 12345, "B1").await;
         held.refused(401, "invalid-token");
@@ -206,11 +202,9 @@ async fn crowd(service: &TestService, numbers: std::ops::RangeInclusive<u32>, pa
 
 /// The place of an attempt once its password was checked: it carries the account's token.
 async fn verified(service: &TestService, attempt: &Answer) -> Answer {
-    loop {
+    until(async || {
         let place = service.get("/queue/position", attempt.text("token")).await;
-        if place.is(200).text("status") != "verifying" {
-            return place;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+        Some(place).filter(|place| place.is(200).text("status") != "verifying")
+    })
+    .await
 }

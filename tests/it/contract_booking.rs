@@ -1,11 +1,10 @@
 //! The contract of dates, seats and reservations.
 
-use std::time::Duration;
-
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::TestService;
+use crate::support::contract::until;
 use crate::support::service::Answer;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,14 +46,8 @@ async fn dates_and_seats_are_shown_with_prices_and_a_tag() {
     assert_eq!((same.is(304).header("etag"), &same.body), (etag.as_str(), &Value::Null));
     again(format!("\"other\", W/{etag}")).await.is(304);
     service.hold(&visitor, 12345, "B1").await.is(200);
-    loop {
-        let changed = again(etag.clone()).await;
-        if changed.status == 200 {
-            assert!(changed.body["version"].as_u64() > list.body["version"].as_u64());
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let changed = until(async || Some(again(etag.clone()).await).filter(|list| list.status == 200)).await;
+    assert!(changed.body["version"].as_u64() > list.body["version"].as_u64());
     for (unknown, status, code) in [
         ("scheduleId=99999", 404, "unknown-schedule"),
         ("scheduleId=9223372036854775807", 404, "unknown-schedule"),
@@ -78,7 +71,7 @@ async fn seats_are_held_all_or_none_and_once() {
     assert_eq!((held.text("scheduleId"), held.text("seatId"), held.text("status")), ("12345", "B1", "held"));
     assert_eq!((&held.body["seatIds"], &held.body["amount"]), (&json!(["B1", "B2"]), &json!(9800)));
 
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     let again = reserve(&service, &one, &json!({ "scheduleId": "12345", "seatIds": ["B1", "B2"] })).await;
     assert_eq!(again.is(200).body, held.body, "the same, and not prolonged");
     for (partly, taken) in [
@@ -251,11 +244,9 @@ async fn reserve(service: &TestService, token: &str, body: &Value) -> Answer {
 
 /// Waits until the snapshot of the ten seats shows so many free ones.
 async fn until_free(service: &TestService, token: &str, count: usize) {
-    loop {
+    until(async || {
         let list = service.get("/reservations/available/seat?scheduleId=12347", token).await;
-        if list.is(200).body["seats"].as_array().unwrap().len() == count {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+        (list.is(200).body["seats"].as_array().unwrap().len() == count).then_some(())
+    })
+    .await;
 }

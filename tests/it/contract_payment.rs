@@ -1,13 +1,11 @@
 //! The contract of paying.
 
-use std::time::Duration;
-
 use anteroom::ids::RoomName;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::support::TestService;
-use crate::support::contract::order;
+use crate::support::contract::{order, until};
 use crate::support::service::Answer;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,16 +97,11 @@ async fn a_hold_ends_at_its_time_and_is_not_paid_after() {
     let service = TestService::start(&[]).await;
     service.set_room(&json!({ "holdSeconds": 1 })).await;
     let room = service.service.app.queue.room(&RoomName::parse("main").unwrap()).unwrap();
-    while room.view().hold_ms != 1_000 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until(async || (room.view().hold_ms == 1_000).then_some(())).await;
     let (one, two) = (service.visitor(1).await, service.visitor(2).await);
     let held = service.hold(&one, 12345, "B1").await;
     held.is(200);
-    service.hold(&two, 12345, "B1").await.refused(409, "seat-taken");
-    while service.hold(&two, 12345, "B1").await.status != 200 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until(async || (service.hold(&two, 12345, "B1").await.status == 200).then_some(())).await;
     for replayed in [false, true] {
         let late = service.post_once("/reservations/pay", &one, "late", &order(&held)).await;
         assert_eq!(late.refused(410, "hold-expired").replayed(), replayed);
@@ -152,9 +145,11 @@ async fn a_payment_under_way_is_neither_cancelled_nor_left_behind() {
     let path = format!("/reservations/{}", held.is(200).text("reservationId"));
     let pay = service.pay(&visitor, &held);
     let meanwhile = async {
-        while service.get(&path, &visitor).await.is(200).text("status") != "paying" {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until(async || {
+            let status = service.get(&path, &visitor).await;
+            (status.is(200).text("status") == "paying").then_some(())
+        })
+        .await;
         service.delete(&path, &visitor).await.refused(409, "payment-in-flight");
         service.delete("/queue/position", &visitor).await.is(204);
         assert_eq!(service.get(&path, &visitor).await.is(200).text("status"), "paying");

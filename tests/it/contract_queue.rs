@@ -1,21 +1,18 @@
 //! The contract of the line.
 
-use std::time::Duration;
-
 use reqwest::Method;
 use serde_json::json;
 
 use crate::contract_auth::PLACE;
 use crate::support::TestService;
+use crate::support::contract::until;
 use crate::support::service::PASSWORD;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn waiters_have_their_positions_and_move_up_as_others_leave() {
     let service = TestService::start(&[]).await;
     service.set_room(&json!({ "capacity": 0, "message": "Doors open soon." })).await;
-    while service.get("/queue/rooms/main", "").await.body["message"].is_null() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until(async || service.get("/queue/rooms/main", "").await.body["message"].is_string().then_some(())).await;
     let mut tokens = Vec::new();
     for number in 1..=5 {
         tokens.push(service.token(number).await);

@@ -1,9 +1,12 @@
 //! What the contract promises of every answer, and short ways to ask for it.
 
+use std::time::Duration;
+
 use deadpool_redis::redis;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
+use tokio::time::Instant;
 
 use super::TestService;
 use super::service::Answer;
@@ -18,6 +21,22 @@ const PATIENT: [&str; 7] = [
     "payment-in-flight",
     "idempotency-key-in-flight",
 ];
+
+/// How long a test waits for what must come, and between two looks.
+const PATIENCE: Duration = Duration::from_secs(20);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
+/// Looks again until something is there.
+pub(crate) async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(began.elapsed() < PATIENCE, "what a test waits for never came");
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+}
 
 impl Answer {
     /// This is a success of this status, with the promises of every answer.
