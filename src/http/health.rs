@@ -13,6 +13,9 @@ use crate::{clock, store};
 /// A room that nobody looked at for this long does not move, ms.
 const OLDEST_LOOK_MS: u64 = 5_000;
 
+/// What is said of admission while payments could not be recorded.
+const PAUSED: &str = "paused while Postgres does not answer";
+
 /// The process is there.
 #[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, body = String)))]
 pub(super) async fn live() -> &'static str {
@@ -63,6 +66,7 @@ fn admission(app: &App) -> Need {
     let stale: Vec<_> = rooms.iter().filter(|room| old(room.view().seen_at_ms)).map(|r| r.name.to_string()).collect();
     let detail = match (rooms.is_empty(), stale.is_empty()) {
         (true, _) => "there is no room".to_owned(),
+        (_, true) if !app.queue.postgres_serves() => PAUSED.to_owned(),
         (_, true) => "every room was looked at".to_owned(),
         (_, false) => format!("nobody looked at {} for {} s", stale.join(", "), OLDEST_LOOK_MS / 1_000),
     };

@@ -99,7 +99,8 @@ impl Queue {
         self.postgres_serves.store(serves, Ordering::Relaxed);
     }
 
-    fn postgres_serves(&self) -> bool {
+    /// Whether anybody is admitted, as far as Postgres is concerned.
+    pub fn postgres_serves(&self) -> bool {
         self.postgres_serves.load(Ordering::Relaxed)
     }
 
