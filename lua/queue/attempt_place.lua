@@ -9,8 +9,8 @@
 -- ARGV[1] incarnation
 -- ARGV[2] attempt
 --
--- Answers: 'lost'; 'pending' position (0 while the room recovers), in line in all; 'gone'; 'refused'; 'verified' userId,
--- number.
+-- Answers: 'lost'; 'pending' position (0 while the room recovers), in line in all; 'gone'; 'left'; 'refused'; 'verified'
+-- userId, number.
 -- Cost: O(log n) in the line.
 
 local room, pending, waiting, aside, fate = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -35,6 +35,9 @@ end
 local became = redis.call('GET', fate)
 if not became or became == '?' then
   return {'gone'}
+end
+if became == '-' then
+  return {'left'}
 end
 if became == '!' then
   return {'refused'}

@@ -10,12 +10,13 @@
 -- ARGV[1] incarnation
 -- ARGV[2] attempt
 -- ARGV[3] how long the attempt is remembered, ms
+-- ARGV[4] how long it keeps its number unless renewed, ms
 --
 -- Answers: 'lost'; 'closed'; 'full'; 'pending' number, position (0 while the room recovers), in line in all.
 -- Cost: O(log n) in the line.
 
 local room, pending, waiting, aside, grace, fate = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local attempt, life_ms = ARGV[2], tonumber(ARGV[3])
+local attempt, life_ms, lease_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local told = redis.call('HMGET', room, 'incarnation', 'state', 'queueLimit', 'epoch', 'closesAt', 'recoverUntil')
 if told[1] ~= ARGV[1] then
@@ -33,7 +34,7 @@ end
 local number = tonumber(told[4]) * 4294967296 + redis.call('HINCRBY', room, 'lastNumber', 1)
 redis.call('HINCRBY', room, 'joined', 1)
 redis.call('SET', fate, '?', 'PX', life_ms)
-redis.call('ZADD', grace, now + life_ms, attempt)
+redis.call('ZADD', grace, now + lease_ms, attempt)
 redis.call('ZADD', pending, number, attempt)
 local beside = redis.call('ZCARD', aside)
 local all = in_line + beside + 1

@@ -1,13 +1,14 @@
 #!lua flags=allow-oom
--- The password was wrong: the attempt's number is gone. The account's own place was never touched.
+-- The password was wrong, or the attempt was given up: its number is gone. The account's own place was never touched.
 --
 -- KEYS[1] hash: the room's settings and counters
 -- KEYS[2] zset: pending, login attempt → number
--- KEYS[3] string: what became of the attempt: '!' from now on
+-- KEYS[3] string: what became of the attempt: '!' refused or '-' withdrawn, from now on
 -- KEYS[4] zset: grace, userId or attempt → when its kept place is given up, ms
 -- ARGV[1] incarnation
 -- ARGV[2] attempt
--- ARGV[3] how long the answer is remembered, ms
+-- ARGV[3] what became of it
+-- ARGV[4] how long the answer is remembered, ms
 --
 -- Answers: 'lost'; 'unknown' (given up, or told before); 'refused'.
 -- Cost: O(log n) in the line.
@@ -20,7 +21,7 @@ end
 if not redis.call('ZSCORE', pending, ARGV[2]) then
   return {'unknown'}
 end
-redis.call('SET', fate, '!', 'PX', tonumber(ARGV[3]))
+redis.call('SET', fate, ARGV[3], 'PX', tonumber(ARGV[4]))
 redis.call('HINCRBY', room, 'ended', 1)
 redis.call('ZREM', grace, ARGV[2])
 redis.call('ZREM', pending, ARGV[2])

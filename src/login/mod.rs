@@ -94,9 +94,32 @@ async fn enter(login: &Arc<Login>, room: &Arc<Room>, credentials: Credentials) -
     let resolving = tokio::spawn(resolve(Arc::clone(login), Arc::clone(room), attempt.clone(), (user.clone(), check)));
     if soon && let Ok(Ok(resolved)) = tokio::time::timeout(login.patience, resolving).await {
         resolved?;
-        return Ok(queue::join(&login.queue, room, &user).await?);
+        return Ok(join_verified(login, room, &user).await?);
     }
     Ok(attempt.place(&login.queue, room, &user)?)
+}
+
+/// The place of an account that was just checked. Its attempt put it in line; whoever is the first of the line need not
+/// wait for the next look at it.
+async fn join_verified(login: &Login, room: &Arc<Room>, user: &UserId) -> Result<Place, JoinError> {
+    let place = queue::join(&login.queue, room, user).await?;
+    if place.position != Some(1) {
+        return Ok(place);
+    }
+    queue::run(&login.queue, room).await?;
+    queue::join(&login.queue, room, user).await
+}
+
+/// The verdict; the attempt keeps its number while it is waited for.
+async fn verdict(queue: &Queue, room: &Arc<Room>, attempt: &Attempt, check: &Check) -> Verdict {
+    loop {
+        if let Some(verdict) = check.verdict_within(queue::RENEW_EVERY).await {
+            return verdict;
+        }
+        if let Err(fault) = queue::renew_attempt(queue, room, &attempt.id).await {
+            tracing::debug!(%fault, "an attempt is renewed at the next occasion");
+        }
+    }
 }
 
 /// Waits for the verdict, and makes the attempt's number the account's, or takes it away.
@@ -107,7 +130,7 @@ async fn resolve(
     checked: (UserId, Check),
 ) -> Result<(), LoginError> {
     let (user, check) = checked;
-    match check.verdict().await {
+    match verdict(&login.queue, &room, &attempt, &check).await {
         Verdict::Right { balance, version } => {
             queue::verify_attempt(&login.queue, &room, &attempt.id, &user).await?;
             // The balance came with the password: looking at it needs no second question to Postgres.

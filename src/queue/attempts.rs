@@ -1,6 +1,7 @@
 //! Login attempts in line: they have a number from their arrival, and nothing else until the password was checked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::memo::{Check, Session};
 use super::place::{self, Found, JoinError, Place, PollError, Status};
@@ -8,11 +9,20 @@ use super::recovery::believing;
 use super::{Queue, Room};
 use crate::error::Fault;
 use crate::ids::{self, Number, UserId};
-use crate::store::scripts::queue::{self as scripts, AttemptStanding, JoinedAttempt, Left, Shown, VerifyAnswer};
+use crate::store::scripts::queue::{
+    self as scripts, AttemptStanding, JoinedAttempt, Left, Shown, Terms, Undone, VerifyAnswer,
+};
 use crate::token::Use;
 
-/// For how long an attempt that nobody checks keeps its number, and its outcome is remembered, ms.
+/// For how long the outcome of an attempt is remembered, ms.
 const LIFE_MS: i64 = 600_000;
+
+/// An attempt keeps its number for this long unless the process that checks it says that it is still there, ms: a
+/// process that was killed checks nothing any more.
+const LEASE_MS: i64 = 30_000;
+
+/// How often a process says so.
+pub const RENEW_EVERY: Duration = Duration::from_secs(10);
 
 /// The outcome of an attempt that came to nothing is forgotten at once, ms: Redis keeps no key for less.
 const FORGOTTEN_MS: i64 = 1;
@@ -40,7 +50,8 @@ impl Attempt {
 /// Takes a number for a login whose password is yet to be checked.
 pub async fn take_attempt(queue: &Queue, room: &Arc<Room>) -> Result<Attempt, JoinError> {
     let id = format!("attempt-{}", ids::new_uuid().simple());
-    match believing!(queue, room, |line| scripts::join_attempt(line, &id, LIFE_MS))? {
+    let terms = Terms { life_ms: LIFE_MS, lease_ms: LEASE_MS };
+    match believing!(queue, room, |line| scripts::join_attempt(line, &id, terms))? {
         JoinedAttempt::Closed => Err(JoinError::Closed),
         JoinedAttempt::Full => Err(JoinError::Full),
         JoinedAttempt::Pending { number, position, in_line } => {
@@ -48,6 +59,12 @@ pub async fn take_attempt(queue: &Queue, room: &Arc<Room>) -> Result<Attempt, Jo
             Ok(Attempt { id, position, in_line, number })
         }
     }
+}
+
+/// The password is still being checked: the attempt keeps its number.
+pub async fn renew_attempt(queue: &Queue, room: &Arc<Room>, attempt: &str) -> Result<(), Fault> {
+    believing!(queue, room, |line| scripts::renew_attempt(line, attempt, LEASE_MS))?;
+    Ok(())
 }
 
 /// The password was right: the attempt's number becomes the account's, unless the account has an earlier one.
@@ -62,14 +79,14 @@ pub async fn verify_attempt(queue: &Queue, room: &Arc<Room>, attempt: &str, user
 
 /// The password could not be checked: the attempt's number is gone, and its token says that the place is over.
 pub async fn drop_attempt(queue: &Queue, room: &Arc<Room>, attempt: &str) -> Result<(), Fault> {
-    believing!(queue, room, |line| scripts::refuse_attempt(line, attempt, FORGOTTEN_MS))?;
+    believing!(queue, room, |line| scripts::refuse_attempt(line, attempt, Undone::Refused, FORGOTTEN_MS))?;
     settle(queue, room, attempt, Check::Nothing);
     Ok(())
 }
 
 /// The password was wrong: the attempt's number is gone.
 pub async fn refuse_attempt(queue: &Queue, room: &Arc<Room>, attempt: &str) -> Result<(), Fault> {
-    believing!(queue, room, |line| scripts::refuse_attempt(line, attempt, LIFE_MS))?;
+    believing!(queue, room, |line| scripts::refuse_attempt(line, attempt, Undone::Refused, LIFE_MS))?;
     settle(queue, room, attempt, Check::Nothing);
     Ok(())
 }
@@ -81,7 +98,7 @@ fn settle(queue: &Queue, room: &Room, attempt: &str, check: Check) {
 }
 
 pub(super) async fn withdraw(queue: &Queue, room: &Arc<Room>, attempt: &str) -> Result<Left, Fault> {
-    let waited = believing!(queue, room, |line| scripts::refuse_attempt(line, attempt, LIFE_MS))?;
+    let waited = believing!(queue, room, |line| scripts::refuse_attempt(line, attempt, Undone::Withdrawn, LIFE_MS))?;
     Ok(if waited { Left::Place } else { Left::Nothing })
 }
 
@@ -92,6 +109,7 @@ pub(super) async fn ask(queue: &Queue, room: &Arc<Room>, session: &Session, atte
             Ok(place::describe(room, None, &Found::Verifying { position, in_line }))
         }
         AttemptStanding::Gone => ask_of_forgotten(queue, room, session).await,
+        AttemptStanding::Left => Ok(place::describe(room, None, &Found::Over(Status::Left))),
         AttemptStanding::Refused => Err(PollError::Refused),
         AttemptStanding::Verified { user, number } => Ok(become_account(queue, room, session, (&user, number)).await?),
     }

@@ -27,7 +27,7 @@ use crate::token::{Opened, TokenRefusal, Tokens};
 
 pub(crate) use admission::census;
 pub use admission::run;
-pub use attempts::{Attempt, drop_attempt, refuse_attempt, take_attempt, verify_attempt};
+pub use attempts::{Attempt, RENEW_EVERY, drop_attempt, refuse_attempt, renew_attempt, take_attempt, verify_attempt};
 pub use memo::{Session, Who};
 pub use place::{Answer, JoinError, Place, PollError, Status, join, leave, poll};
 pub use room::{Counts, Room, View};

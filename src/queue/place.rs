@@ -187,7 +187,9 @@ pub async fn leave(queue: &Queue, session: &Session) -> Result<Left, Fault> {
     if left == Left::Visit {
         room.wake();
     }
-    metrics::counter!("anteroom_leaves_total", "room" => room.name.to_string(), "reason" => "left").increment(1);
+    if left != Left::Nothing {
+        metrics::counter!("anteroom_leaves_total", "room" => room.name.to_string(), "reason" => "left").increment(1);
+    }
     Ok(left)
 }
 

@@ -20,6 +20,7 @@ pub static ALL: &[&Script] = &[
     &queue::COME_BACK,
     &queue::JOIN_ATTEMPT,
     &queue::VERIFY_ATTEMPT,
+    &queue::RENEW_ATTEMPT,
     &queue::REFUSE_ATTEMPT,
     &queue::ATTEMPT_PLACE,
     &queue::LEAVE,

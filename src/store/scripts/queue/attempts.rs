@@ -8,6 +8,7 @@ use crate::store::script::Call;
 
 script!(JOIN_ATTEMPT, "queue/join_attempt");
 script!(VERIFY_ATTEMPT, "queue/verify_attempt");
+script!(RENEW_ATTEMPT, "queue/renew_attempt");
 script!(REFUSE_ATTEMPT, "queue/refuse_attempt");
 script!(ATTEMPT_PLACE, "queue/attempt_place");
 
@@ -19,10 +20,18 @@ pub(crate) enum JoinedAttempt {
     Pending { number: Number, position: Option<u64>, in_line: u64 },
 }
 
-pub(crate) async fn join_attempt(line: Line<'_>, attempt: &str, life_ms: i64) -> Result<JoinedAttempt, Fault> {
+/// How long an attempt's outcome is remembered, and how long it keeps its number unless renewed, ms.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms {
+    pub(crate) life_ms: i64,
+    pub(crate) lease_ms: i64,
+}
+
+pub(crate) async fn join_attempt(line: Line<'_>, attempt: &str, terms: Terms) -> Result<JoinedAttempt, Fault> {
     let (k, fate) = (line.keys, line.keys.attempt(attempt));
     let call = Call::new(&JOIN_ATTEMPT, &[&k.room, &k.pending, &k.waiting, &k.aside, &k.grace, &fate]);
-    let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(attempt).arg(life_ms)).await?;
+    let reply: Reply =
+        line.redis.call_in(line.epoch.0, call, |c| c.arg(attempt).arg(terms.life_ms).arg(terms.lease_ms)).await?;
     match reply.word()? {
         "closed" => Ok(JoinedAttempt::Closed),
         "full" => Ok(JoinedAttempt::Full),
@@ -67,11 +76,33 @@ pub(crate) async fn verify_attempt(
     }
 }
 
+/// Answers whether the attempt still has its number.
+pub(crate) async fn renew_attempt(line: Line<'_>, attempt: &str, lease_ms: i64) -> Result<bool, Fault> {
+    let call = Call::new(&RENEW_ATTEMPT, &[&line.keys.room, &line.keys.grace]);
+    let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(attempt).arg(lease_ms)).await?;
+    match reply.word()? {
+        "unknown" => Ok(false),
+        "renewed" => Ok(true),
+        _ => Err(reply.unexpected()),
+    }
+}
+
+/// Why an attempt loses its number.
+#[derive(Clone, Copy)]
+pub(crate) enum Undone {
+    Refused,
+    Withdrawn,
+}
+
 /// Answers whether the attempt was still waiting for its check.
-pub(crate) async fn refuse_attempt(line: Line<'_>, attempt: &str, life_ms: i64) -> Result<bool, Fault> {
+pub(crate) async fn refuse_attempt(line: Line<'_>, attempt: &str, undone: Undone, life_ms: i64) -> Result<bool, Fault> {
+    let word = match undone {
+        Undone::Refused => "!",
+        Undone::Withdrawn => "-",
+    };
     let (k, fate) = (line.keys, line.keys.attempt(attempt));
     let call = Call::new(&REFUSE_ATTEMPT, &[&k.room, &k.pending, &fate, &k.grace]);
-    let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(attempt).arg(life_ms)).await?;
+    let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(attempt).arg(word).arg(life_ms)).await?;
     match reply.word()? {
         "unknown" => Ok(false),
         "refused" => Ok(true),
@@ -84,6 +115,7 @@ pub(crate) async fn refuse_attempt(line: Line<'_>, attempt: &str, life_ms: i64) 
 pub(crate) enum AttemptStanding {
     Pending { position: Option<u64>, in_line: u64 },
     Gone,
+    Left,
     Refused,
     Verified { user: UserId, number: Number },
 }
@@ -95,6 +127,7 @@ pub(crate) async fn attempt_place(line: Line<'_>, attempt: &str) -> Result<Attem
     match reply.word()? {
         "pending" => Ok(AttemptStanding::Pending { position: known_position(&reply, 1)?, in_line: reply.count(2)? }),
         "gone" => Ok(AttemptStanding::Gone),
+        "left" => Ok(AttemptStanding::Left),
         "refused" => Ok(AttemptStanding::Refused),
         "verified" => {
             let user = UserId::parse(reply.text(1)?).map_err(|_| reply.unexpected())?;

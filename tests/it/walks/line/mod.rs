@@ -14,7 +14,7 @@ use self::state::Line;
 use super::{Scripts, Seen, incarnation, plan, texts};
 
 const PEOPLE: usize = 24;
-const WORDS: [&str; 27] = [
+const WORDS: [&str; 28] = [
     "active at once",
     "waiting",
     "kept",
@@ -35,6 +35,7 @@ const WORDS: [&str; 27] = [
     "verified",
     "merged",
     "refused",
+    "renewed",
     "lost",
     "said twice",
     "restarted",

@@ -6,6 +6,9 @@ use super::super::incarnation;
 use super::state::Line;
 use super::{Token, Walk};
 
+/// How long an attempt keeps its number unless renewed, ms.
+const LEASE_MS: &str = "30000";
+
 impl Walk {
     pub(super) fn join(&mut self, user: &str) -> String {
         let had_place = self.line.has_place(user) && !self.line.is_over(user);
@@ -41,16 +44,31 @@ impl Walk {
     pub(super) fn begin_login(&mut self) -> String {
         self.attempts += 1;
         let attempt = format!("attempt-{}", self.attempts);
-        let args = [incarnation(self.epoch), attempt.clone(), "600000".to_owned()];
+        let args = [incarnation(self.epoch), attempt.clone(), "600000".to_owned(), LEASE_MS.to_owned()];
         let answer = self.call("join_attempt", &attempt, &args);
+        let now = Line::read(&mut self.scripts);
+        if let Some(until) = now.grace.get(&attempt) {
+            assert!(until - now.now <= 30_000, "kept for longer than its process is heard of");
+        }
         format!("join_attempt {attempt} {answer:?}")
     }
 
     pub(super) fn end_login(&mut self, user: &str) -> String {
         let Some(attempt) = self.some(|line| line.pending.keys().cloned().collect()) else { return String::new() };
+        if self.random.random_bool(0.3) {
+            let grace = self.line.grace[&attempt];
+            let args = [incarnation(self.epoch), attempt.clone(), LEASE_MS.to_owned()];
+            let answer = self.call("renew_attempt", &attempt, &args);
+            let now = Line::read(&mut self.scripts);
+            assert!(now.grace.get(&attempt).is_none_or(|until| *until >= grace), "renewed, it lasts no shorter");
+            self.seen.note(if answer[0] == "renewed" { "renewed" } else { "not renewed" });
+        }
         let life = ["600000".to_owned()];
         if self.random.random_bool(0.3) {
-            let answer = self.act("refuse_attempt", &attempt, &life);
+            let word = if self.random.random_bool(0.5) { "!" } else { "-" };
+            let answer = self.act("refuse_attempt", &attempt, &[word.to_owned(), life[0].clone()]);
+            let told = self.call("attempt_place", &attempt, &[incarnation(self.epoch), attempt.clone()]);
+            assert_eq!(told, [if word == "!" { "refused" } else { "left" }]);
             self.seen.note("refused");
             return format!("refuse_attempt {attempt} {answer:?}");
         }

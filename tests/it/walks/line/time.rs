@@ -95,7 +95,7 @@ impl Walk {
 
     /// Redis is back after a restart, with its data or without.
     pub(super) fn forget(&mut self) -> String {
-        if !self.random.random_bool(0.3) {
+        if !self.random.random_bool(0.5) {
             return String::new();
         }
         let keeps = self.random.random_bool(0.5);

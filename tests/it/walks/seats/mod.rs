@@ -282,13 +282,13 @@ impl Walk {
         let own = self.scripts.key(&format!("user:{}", held.user));
         for seat in &held.seats {
             let holds = self.holder(seat).as_ref() == Some(&id);
-            // What is being paid is kept for longer than the hold's own time.
+            // What is being paid is kept for longer than the hold's own time, and counts until the payment is over.
             if holds && held.state == State::Held {
                 let (all, one) = (self.scripts.key("held"), self.scripts.key(&format!("hold:{seat}")));
                 self.scripts.run::<i64>(&["DEL", &one]);
                 self.scripts.run::<i64>(&["ZADD", &all, "XX", "1", seat]);
             }
-            if held.state == State::Held || !holds {
+            if held.state == State::Held {
                 self.scripts.run::<i64>(&["ZADD", &own, "XX", "1", seat]);
             }
         }
