@@ -43,11 +43,16 @@ pub(super) use believing;
 /// Sets the room up again where Redis no longer has the epoch that the caller believed in, or learns that another has.
 /// Returns when the room can be used.
 pub(super) async fn recover(queue: &Queue, room: &Arc<Room>, believed: Epoch) -> Result<(), Fault> {
-    let _one_at_a_time = room.repair.lock().await;
+    let turn = room.mending.turn().await?;
     // All who polled meanwhile found the same loss: only the first of them asks Postgres.
     if room.epoch() != believed {
         return Ok(());
     }
+    turn.end(agree(queue, room).await)
+}
+
+/// Learns the epoch that another process set up, or sets one up where none does.
+async fn agree(queue: &Queue, room: &Arc<Room>) -> Result<(), Fault> {
     for _ in 0..LOOKS {
         let settings = settings::read(queue, &room.name).await?.ok_or(Fault::Lost)?;
         let run = queue.redis.run().await?;

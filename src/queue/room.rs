@@ -12,6 +12,7 @@ use super::waits::Waits;
 use crate::ids::{Epoch, RoomName, UserId};
 use crate::store::Redis;
 use crate::store::keys::RoomKeys;
+use crate::store::mending::Mending;
 use crate::store::scripts::queue::Line;
 
 /// A room of this process.
@@ -24,7 +25,7 @@ pub struct Room {
     waits: Mutex<Waits>,
     /// Told when someone should be admitted before the next second.
     pub(super) wake: Notify,
-    pub(super) repair: tokio::sync::Mutex<()>,
+    pub(super) mending: Mending,
     pub(super) kept: Mutex<Vec<(UserId, i64)>>,
 }
 
@@ -96,7 +97,7 @@ impl Room {
             view: ArcSwap::default(),
             waits: Mutex::default(),
             wake: Notify::new(),
-            repair: tokio::sync::Mutex::new(()),
+            mending: Mending::default(),
             kept: Mutex::default(),
         }
     }

@@ -16,6 +16,7 @@ use crate::error::Fault;
 use crate::ids::{Epoch, Points, RoomName, ScheduleId, SeatId};
 use crate::store::Redis;
 use crate::store::keys::ScheduleKeys;
+use crate::store::mending::Mending;
 use crate::store::scripts::seats::Hall;
 
 /// One seat of a plan.
@@ -87,7 +88,7 @@ pub struct Schedule {
     pub(super) snapshot: ArcSwapOption<Snapshot>,
     pub(super) snapshot_at_ms: AtomicU64,
     pub(super) refresh: Mutex<()>,
-    pub(super) repair: Mutex<()>,
+    pub(super) mending: Mending,
 }
 
 impl Schedule {
@@ -151,7 +152,7 @@ async fn load(seats: &Seats, row: &PgRow, id: ScheduleId) -> Result<Schedule, Fa
         snapshot: ArcSwapOption::empty(),
         snapshot_at_ms: AtomicU64::new(0),
         refresh: Mutex::new(()),
-        repair: Mutex::new(()),
+        mending: Mending::default(),
     })
 }
 

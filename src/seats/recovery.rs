@@ -39,11 +39,16 @@ pub(super) use believing;
 /// Sets a schedule's seats up again where Redis no longer has the epoch that the caller believed in, or learns that
 /// another has. Returns when they can be used.
 pub(super) async fn recover(seats: &Seats, schedule: &Arc<Schedule>, believed: Epoch) -> Result<(), Fault> {
-    let _one_at_a_time = schedule.repair.lock().await;
+    let turn = schedule.mending.turn().await?;
     // All who asked meanwhile found the same loss: only the first of them asks Postgres.
     if schedule.epoch() != believed {
         return Ok(());
     }
+    turn.end(agree(seats, schedule).await)
+}
+
+/// Learns the epoch that another process set up, or sets one up where none does.
+async fn agree(seats: &Seats, schedule: &Arc<Schedule>) -> Result<(), Fault> {
     for _ in 0..LOOKS {
         let epoch = read_epoch(seats, schedule.id).await?;
         let run = seats.redis.run().await?;

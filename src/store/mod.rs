@@ -2,6 +2,7 @@
 
 pub mod db;
 pub mod keys;
+pub(crate) mod mending;
 pub mod redis;
 pub mod script;
 pub mod scripts;

@@ -20,6 +20,7 @@ mod ledger;
 mod openapi;
 mod recovery;
 mod redis_docs;
+mod scale;
 mod seed;
 mod stores;
 mod support;

@@ -1,0 +1,3 @@
+//! Stores that freeze, fail over or forget, several processes, and crowds.
+
+mod frozen;
