@@ -12,6 +12,7 @@ mod contract_points;
 mod contract_queue;
 mod crash;
 mod docs;
+mod gate;
 mod http_ground;
 mod http_ground_contract;
 mod http_ground_layer;
