@@ -11,6 +11,7 @@ mod contract_payment;
 mod contract_points;
 mod contract_queue;
 mod crash;
+mod database;
 mod docs;
 mod gate;
 mod http_ground;
