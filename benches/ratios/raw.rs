@@ -29,7 +29,7 @@ pub(crate) async fn places(house: &House, users: &[String], seconds: u64) -> any
     let users: Arc<[String]> = users.into();
     calls(house, seconds, move |at| {
         let mut cmd = evalsha(&sha, &keys);
-        cmd.arg(&incarnation).arg(&users[at % users.len()]).arg("20");
+        cmd.arg(&incarnation).arg("20").arg(&users[at % users.len()]);
         cmd
     })
     .await

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::memo::{Last, Memo, Session, Who};
 use super::recovery::believing;
 use super::waits::{self, ASSUMED_PER_PLACE_MS, Eta};
-use super::{Queue, Room, State, attempts};
+use super::{Queue, Room, State, attempts, together};
 use crate::clock;
 use crate::error::Fault;
 use crate::ids::{Epoch, Number, RoomName, UserId};
@@ -167,7 +167,8 @@ pub async fn poll(queue: &Queue, session: &Session) -> Result<Answer, PollError>
     let room = queue.room_of(session)?;
     let asked = match &session.who {
         Who::Account(user) => ask(queue, &room, session, user).await.map_err(PollError::from),
-        Who::Attempt(attempt) => attempts::ask(queue, &room, session, attempt).await,
+        // Boxed: it is rare, and would make every poll's future several times as large.
+        Who::Attempt(attempt) => Box::pin(attempts::ask(queue, &room, session, attempt)).await,
     };
     match asked {
         Ok(place) => Ok(keep(&session.memo, place)?),
@@ -218,15 +219,25 @@ pub(super) async fn find(
     user: &UserId,
     shown: Shown,
 ) -> Result<(Found, Option<Number>), Fault> {
-    let per_place_ms = room.view().wait_per_place_ms.unwrap_or(ASSUMED_PER_PLACE_MS);
-    let standing = believing!(queue, room, |line| scripts::place(line, user, per_place_ms))?;
-    if standing != Standing::Absent {
-        return Ok((found(&standing), None));
+    let standing = believing!(queue, room, |_line| together::standing(queue, room, user))?;
+    if standing == Standing::Absent {
+        // Boxed: it is rare, and would make every poll's future several times as large.
+        return Box::pin(look_back(queue, room, user, shown)).await;
     }
+    Ok((found(&standing), None))
+}
+
+/// Takes an account that is neither in line nor inside back to an earlier place, if it has one.
+async fn look_back(
+    queue: &Queue,
+    room: &Arc<Room>,
+    user: &UserId,
+    shown: Shown,
+) -> Result<(Found, Option<Number>), Fault> {
     match believing!(queue, room, |line| scripts::come_back(line, user, shown))? {
         CameBack::Back { number } => {
             room.wake();
-            let standing = believing!(queue, room, |line| scripts::place(line, user, per_place_ms))?;
+            let standing = believing!(queue, room, |_line| together::standing(queue, room, user))?;
             Ok((found(&standing), Some(number)))
         }
         CameBack::Recalled { number, position, in_line } => {

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
 use super::settings::State;
+use super::together::Together;
 use super::waits::Waits;
 use crate::ids::{Epoch, RoomName, UserId};
 use crate::store::Redis;
@@ -27,6 +28,7 @@ pub struct Room {
     pub(super) wake: Notify,
     pub(super) mending: Mending,
     pub(super) kept: Mutex<Vec<(UserId, i64)>>,
+    pub(super) together: Together,
 }
 
 /// How many are where, as the last run of the scheduler counted.
@@ -99,6 +101,7 @@ impl Room {
             wake: Notify::new(),
             mending: Mending::default(),
             kept: Mutex::default(),
+            together: Together::default(),
         }
     }
 

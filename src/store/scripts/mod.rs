@@ -72,6 +72,11 @@ impl Reply {
         }
     }
 
+    /// How many values there are, the word included.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn text(&self, at: usize) -> Result<&str, Fault> {
         match self.0.get(at) {
             Some(Value::BulkString(bytes)) => std::str::from_utf8(bytes).map_err(|_| self.unexpected()),

@@ -29,7 +29,7 @@ pub(crate) struct Line<'a> {
 }
 
 /// Where an account stands.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Standing {
     Active { ends_ms: i64 },
     Waiting { position: u64, in_line: u64 },
@@ -37,16 +37,30 @@ pub(crate) enum Standing {
     Absent,
 }
 
-pub(crate) async fn place(line: Line<'_>, user: &UserId, wait_per_place_ms: f64) -> Result<Standing, Fault> {
+/// Where these accounts stand, in their order.
+pub(crate) async fn place(
+    line: Line<'_>,
+    users: impl Iterator<Item = &UserId>,
+    wait_per_place_ms: f64,
+) -> Result<Vec<Standing>, Fault> {
     let k = line.keys;
     let call =
         Call::new(&PLACE, &[&k.room, &k.waiting, &k.present, &k.aside, &k.pending, &k.active, &k.idle, &k.visits]);
-    let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(user.as_str()).arg(wait_per_place_ms)).await?;
-    match reply.word()? {
-        "active" => Ok(Standing::Active { ends_ms: reply.number(1)? }),
+    let named = |call: Call| users.fold(call.arg(wait_per_place_ms), |call, user| call.arg(user.as_str()));
+    let reply: Reply = line.redis.call_in(line.epoch.0, call, named).await?;
+    if reply.word()? != "told" {
+        return Err(reply.unexpected());
+    }
+    let in_line = reply.count(1)?;
+    (2..reply.len()).step_by(2).map(|at| standing(&reply, at, in_line)).collect()
+}
+
+fn standing(reply: &Reply, at: usize, in_line: u64) -> Result<Standing, Fault> {
+    match reply.text(at)? {
+        "active" => Ok(Standing::Active { ends_ms: reply.number(at + 1)? }),
         "absent" => Ok(Standing::Absent),
-        "recovering" => Ok(Standing::Recovering { in_line: reply.count(1)? }),
-        "waiting" => Ok(Standing::Waiting { position: reply.count(1)?, in_line: reply.count(2)? }),
+        "recovering" => Ok(Standing::Recovering { in_line }),
+        "waiting" => Ok(Standing::Waiting { position: reply.count(at + 1)?, in_line }),
         _ => Err(reply.unexpected()),
     }
 }

@@ -143,10 +143,15 @@ impl Walk {
     /// Calls a script of the line for someone, sometimes twice: an answer may be lost, and the call come again.
     fn act(&mut self, verb: &str, subject: &str, args: &[String]) -> Vec<String> {
         let args = [&[incarnation(self.epoch), subject.to_owned()], args].concat();
-        let answer = self.call(verb, subject, &args);
+        self.act_with(verb, subject, &args)
+    }
+
+    /// The same, with all arguments given.
+    fn act_with(&mut self, verb: &str, subject: &str, args: &[String]) -> Vec<String> {
+        let answer = self.call(verb, subject, args);
         if self.random.random_bool(0.2) {
             let once = Line::read(&mut self.scripts);
-            self.call(verb, subject, &args);
+            self.call(verb, subject, args);
             let twice = Line::read(&mut self.scripts);
             for (one, two) in
                 [(&once.waiting, &twice.waiting), (&once.aside, &twice.aside), (&once.grace, &twice.grace)]

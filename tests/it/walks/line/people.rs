@@ -1,6 +1,7 @@
 //! What people do: log in, ask where they stand, come back, go in, pay, leave.
 
 use rand::RngExt as _;
+use rand::seq::IteratorRandom as _;
 
 use super::super::incarnation;
 use super::state::Line;
@@ -86,17 +87,29 @@ impl Walk {
         format!("verify_attempt {attempt} {user} {answer:?}")
     }
 
-    /// As the program polls: place, and where there is none, come back.
+    /// As the program polls: place, for all who ask together, and where there is none, come back.
     pub(super) fn poll(&mut self, user: &str) -> String {
-        let answer = self.act("place", user, &["20".to_owned()]);
-        match answer[0].as_str() {
-            "absent" => return self.come_back(user),
-            "waiting" => assert_eq!(Some(answer[1].parse().unwrap()), self.line.position(user), "{answer:?}"),
-            "recovering" => assert!(self.line.recovering()),
-            "active" => assert!(self.line.active.contains_key(user)),
-            other => panic!("place {user} answered {other}"),
+        let mut users = vec![user.to_owned()];
+        users.extend(self.line.visits.keys().chain(self.line.waiting.keys()).cloned().sample(&mut self.random, 2));
+        let args = [&[incarnation(self.epoch), "20".to_owned()], users.as_slice()].concat();
+        let answer = self.act_with("place", user, &args);
+        let line = &self.line;
+        let in_line = (line.waiting.len() + line.aside.len() + line.pending.len()).to_string();
+        assert_eq!(
+            (answer[0].as_str(), &answer[1], answer.len()),
+            ("told", &in_line, 2 + 2 * users.len()),
+            "{line:#?}"
+        );
+        for (user, told) in users.iter().zip(answer[2..].chunks(2)) {
+            match told[0].as_str() {
+                "absent" => assert!(!line.waiting.contains_key(user)),
+                "waiting" => assert_eq!(Some(told[1].parse().unwrap()), line.position(user), "{user} {answer:?}"),
+                "recovering" => assert!(line.recovering() && line.waiting.contains_key(user)),
+                "active" => assert_eq!(line.active.get(user).map(i64::to_string).as_ref(), Some(&told[1])),
+                other => panic!("place {user} answered {other}"),
+            }
         }
-        format!("place {user} {answer:?}")
+        if answer[2] == "absent" { self.come_back(user) } else { format!("place {users:?} {answer:?}") }
     }
 
     pub(super) fn come_back(&mut self, user: &str) -> String {
