@@ -5,6 +5,7 @@ use serde_json::json;
 
 use anteroom::ids::ScheduleId;
 
+use super::cpu::Cpu;
 use super::house::{House, account};
 use super::load::{Load, body, write_lines};
 use super::raw;
@@ -30,11 +31,13 @@ pub(crate) async fn measure(house: &House, plan: &Plan) -> anyhow::Result<Vec<Ro
     ensure!((plan.rounds + 1) * SEATS_A_ROUND <= seats.len(), "there are not seats enough for so many rounds");
     load.run(&house.dir, 1).await?;
     let [mut of_bare, mut of_raw, mut held] = <[Rates; 3]>::default();
-    let mut raw_first = 0;
+    let (mut cpu, mut raw_first) = (Cpu::default(), 0);
     for _ in 0..plan.rounds {
         of_bare.note(bare.run(&house.dir, plan.seconds).await?);
         load.first += SEATS_A_ROUND;
+        let before = house.used();
         let rate = load.run(&house.dir, plan.seconds).await?;
+        cpu.note(before, house.used(), rate * f64::from(u32::try_from(plan.seconds)?));
         ensure!(enough(rate, plan, SEATS_A_ROUND), "a round needs more seats than there are: {rate:.0}/s");
         held.note(rate);
         of_raw.note(raw::holds(house, raw_first, 1).await?);
@@ -46,6 +49,7 @@ pub(crate) async fn measure(house: &House, plan: &Plan) -> anyhow::Result<Vec<Ro
         rates: held.clone(),
         baseline: Some(baseline),
         goal,
+        cpu: cpu.clone(),
         how: how.into(),
     };
     Ok(vec![

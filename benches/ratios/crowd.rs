@@ -3,8 +3,9 @@
 use anyhow::ensure;
 use deadpool_redis::redis;
 
+use super::cpu::Cpu;
 use super::house::House;
-use super::line::{WAITERS, Waiters};
+use super::line::{VERIFYING_SECONDS, WAITERS, Waiters};
 use super::load::{Load, write_lines};
 use super::rounds::{Plan, Rates};
 use super::table::{Goal, Row};
@@ -25,14 +26,17 @@ pub(crate) async fn measure(house: &House, plan: &Plan, waiters: &Waiters) -> an
     fill(house).await?;
     let (small, crowd) = (Load::polls(&house.url, &small), Load::polls(&house.url, &waiters.tokens));
     for load in [&small, &crowd] {
-        load.run(dir, 12).await?;
+        load.run(dir, VERIFYING_SECONDS).await?;
     }
-    let [mut few, mut many, mut reached] = <[Rates; 3]>::default();
+    let ([mut few, mut many, mut reached], mut cpu) = (<[Rates; 3]>::default(), Cpu::default());
     for _ in 0..plan.rounds {
-        let before = house.runs_of("queue/place").await?;
-        let rates = (small.run(dir, plan.seconds).await?, crowd.run(dir, plan.seconds).await?);
+        let before = house.lookups().await?;
         let seconds = f64::from(u32::try_from(plan.seconds)?);
-        reached.note((house.runs_of("queue/place").await? - before) / ((rates.0 + rates.1) * seconds));
+        let of_few = small.run(dir, plan.seconds).await?;
+        let used = house.used();
+        let rates = (of_few, crowd.run(dir, plan.seconds).await?);
+        cpu.note(used, house.used(), rates.1 * seconds);
+        reached.note((house.lookups().await? - before) / ((rates.0 + rates.1) * seconds));
         few.note(rates.0);
         many.note(rates.1);
     }
@@ -43,6 +47,7 @@ pub(crate) async fn measure(house: &House, plan: &Plan, waiters: &Waiters) -> an
         rates: many,
         baseline: Some(few),
         goal: Some(Goal::Ratio(0.85)),
+        cpu,
         how: format!(
             "{WAITERS} real waiters, spread evenly over a line of {CROWD}, against {ROOMS} rooms with {EACH} each."
         ),

@@ -14,8 +14,8 @@ use anteroom::ids::{RoomName, UserId};
 use anteroom::queue::{self, Room};
 use anteroom::store::Db;
 use anyhow::{Context, bail};
-use deadpool_redis::redis::Client;
 use deadpool_redis::redis::aio::MultiplexedConnection;
+use deadpool_redis::redis::{Client, cmd};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use secrecy::ExposeSecret;
 use sqlx::{Connection, Executor, PgConnection};
@@ -24,6 +24,7 @@ use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
 use super::bare;
+use super::cpu::Used;
 
 /// What differs from the defaults. One account books more here than people may; tokens of all waiters are remembered,
 /// as by a service that is scaled for so many.
@@ -53,7 +54,6 @@ pub(crate) struct House {
     pub(crate) dir: PathBuf,
     /// Where the service answers.
     pub(crate) url: String,
-    admin_url: String,
     /// Where the bare route answers.
     pub(crate) bare_url: String,
     /// The rooms in this process.
@@ -80,8 +80,8 @@ impl House {
         let this = std::env::current_exe()?;
         let bare_route = Command::new(this).args([bare::ROLE, &bare]).kill_on_drop(true).spawn()?;
         wait_until_ready(&format!("http://{bare}/queue/position")).await?;
-        let (url, admin_url) = (format!("http://{public}"), format!("http://{admin}"));
-        Ok(Self { dir, url, admin_url, bare_url: format!("http://{bare}"), app, stores, service, bare: bare_route })
+        let url = format!("http://{public}");
+        Ok(Self { dir, url, bare_url: format!("http://{bare}"), app, stores, service, bare: bare_route })
     }
 
     pub(crate) async fn close(self) -> anyhow::Result<()> {
@@ -118,12 +118,17 @@ impl House {
         joining.buffered(AT_ONCE).try_collect().await
     }
 
-    /// How often the service has run a script.
-    pub(crate) async fn runs_of(&self, script: &str) -> anyhow::Result<f64> {
-        let text = reqwest::get(format!("{}/metrics", self.admin_url)).await?.text().await?;
-        let line = format!("redis_script_duration_seconds_count{{script=\"{script}\"}} ");
-        let count = text.lines().find_map(|text| text.strip_prefix(&line)).unwrap_or("0");
-        count.parse().with_context(|| format!("{script}: {count}"))
+    /// What the service and Redis have used of the processors.
+    pub(crate) fn used(&self) -> Option<Used> {
+        Used::by(self.service.id()?, self.stores.redis_pid())
+    }
+
+    /// How often waiters' places were looked up in Redis, by its own count: once for each poll that reaches it.
+    pub(crate) async fn lookups(&self) -> anyhow::Result<f64> {
+        let mut redis = self.redis().await?;
+        let told: String = cmd("INFO").arg("commandstats").query_async(&mut redis).await?;
+        let count = told.lines().find_map(|line| line.strip_prefix("cmdstat_zrank:calls=")?.split(',').next());
+        Ok(count.unwrap_or("0").parse()?)
     }
 }
 

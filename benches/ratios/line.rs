@@ -6,6 +6,7 @@ use anyhow::ensure;
 use deadpool_redis::redis;
 use serde_json::json;
 
+use super::cpu::Cpu;
 use super::house::{House, PASSWORD, account};
 use super::load::{Load, body, write_lines};
 use super::raw;
@@ -19,6 +20,9 @@ pub(crate) const WAITERS: usize = 100_000;
 /// Those who ask for a booking, and those who log in again.
 const REFUSED: usize = 1_000;
 const LOGINS: u32 = 200;
+
+/// For so long polls are sent before any is counted: verifying 100,000 signatures takes some seconds.
+pub(crate) const VERIFYING_SECONDS: u64 = 12;
 
 /// The line, and the tokens of all who are in it.
 pub(crate) struct Waiters {
@@ -38,6 +42,7 @@ impl Waiters {
             rates,
             baseline: None,
             goal: Some(Goal::Value(320.0)),
+            cpu: Cpu::default(),
             how: format!("used_memory before and after {WAITERS} joins with names of 13 characters."),
         }
     }
@@ -60,52 +65,86 @@ async fn used_memory(house: &House) -> anyhow::Result<f64> {
     Ok(used.trim().parse()?)
 }
 
-struct Loads {
-    bare: Load,
-    poll: Load,
-    early: Load,
-    refused: Load,
-    login: Load,
+/// Something to ask the line, in turn with the bare route.
+struct Candidate {
+    name: &'static str,
+    goal: f64,
+    how: &'static str,
+    load: Load,
+    rates: Rates,
+    bare: Rates,
+    cpu: Cpu,
 }
 
 /// Every question to the line, a round each in turn.
 pub(crate) async fn measure(house: &House, plan: &Plan, waiters: &Waiters) -> anyhow::Result<Vec<Row>> {
-    let loads = prepare(house, waiters).await?;
+    let bare = Load::polls(&house.bare_url, &waiters.tokens);
+    let mut poll = Candidate::new(
+        "poll ÷ bare route",
+        0.35,
+        "100,000 waiters asked in turn, so that every poll reaches the script place; the bare route is sent the same requests.",
+        Load::polls(&house.url, &waiters.tokens),
+    );
+    let mut others = others(house, waiters).await?;
     // The first poll of each token verifies its signature, which is remembered then.
-    loads.poll.run(&house.dir, 12).await?;
-    let [mut bare, mut poll, mut raw, mut early, mut refused, mut login] = <[Rates; 6]>::default();
-    let mut reached = Rates::default();
+    poll.load.run(&house.dir, VERIFYING_SECONDS).await?;
+    let [mut raw, mut reached] = <[Rates; 2]>::default();
     for _ in 0..plan.rounds {
-        bare.note(loads.bare.run(&house.dir, plan.seconds).await?);
-        let before = house.runs_of("queue/place").await?;
-        let rate = loads.poll.run(&house.dir, plan.seconds).await?;
-        let seconds = f64::from(u32::try_from(plan.seconds)?);
-        reached.note((house.runs_of("queue/place").await? - before) / (rate * seconds));
-        poll.note(rate);
+        let before = house.lookups().await?;
+        let asked = poll.round(house, &bare, plan).await?;
+        reached.note((house.lookups().await? - before) / asked);
         raw.note(raw::places(house, &waiters.users, plan.seconds).await?);
-        early.note(loads.early.run(&house.dir, plan.seconds).await?);
-        refused.note(loads.refused.run(&house.dir, plan.seconds).await?);
-        login.note(loads.login.run(&house.dir, plan.seconds).await?);
+        for candidate in &mut others {
+            candidate.round(house, &bare, plan).await?;
+        }
     }
     ensure!(reached.lowest() > 0.95, "only {:.2} of the polls reached Redis", reached.lowest());
-    let to = |name, rates: &Rates, goal, how: &str| Row {
-        name,
+    let of_raw = Row {
+        name: "poll ÷ raw Redis",
         unit: "requests/s",
-        rates: rates.clone(),
-        baseline: Some(bare.clone()),
-        goal: Some(Goal::Ratio(goal)),
-        how: how.into(),
+        rates: poll.rates.clone(),
+        baseline: Some(raw),
+        goal: None,
+        cpu: Cpu::default(),
+        how:
+            "the baseline is the script place for one waiter a call, by 64 callers on two shared connections, without \
+              HTTP."
+                .into(),
     };
-    Ok(vec![
-        to("poll ÷ bare route", &poll, 0.35, "100,000 waiters asked in turn, so that every poll runs the script place; the bare route is sent the same requests."),
-        to("early poll ÷ bare route", &early, 0.80, "one token asked again and again: answered from memory, but for one in 0.5 s."),
-        to("refused booking ÷ bare route", &refused, 0.50, "POST /reservations by 1,000 waiters in turn: 403 with their place, from memory within the poll interval."),
-        to("warm join ÷ bare route", &login, 0.18, "POST /auth/token by 200 accounts whose password is remembered: the script join, and a new signed token."),
-        Row { name: "poll ÷ raw Redis", unit: "requests/s", rates: poll, baseline: Some(raw), goal: None, how: "the baseline is the script place for the same waiters, by 64 callers on two shared connections, without HTTP.".into() },
-    ])
+    Ok(std::iter::once(poll).chain(others).map(Candidate::row).chain([of_raw]).collect())
 }
 
-async fn prepare(house: &House, waiters: &Waiters) -> anyhow::Result<Loads> {
+impl Candidate {
+    fn new(name: &'static str, goal: f64, how: &'static str, load: Load) -> Self {
+        Self { name, goal, how, load, rates: Rates::default(), bare: Rates::default(), cpu: Cpu::default() }
+    }
+
+    /// Loads the bare route, and then this. Tells how many requests this answered.
+    async fn round(&mut self, house: &House, bare: &Load, plan: &Plan) -> anyhow::Result<f64> {
+        self.bare.note(bare.run(&house.dir, plan.seconds).await?);
+        let before = house.used();
+        let rate = self.load.run(&house.dir, plan.seconds).await?;
+        let requests = rate * f64::from(u32::try_from(plan.seconds)?);
+        self.cpu.note(before, house.used(), requests);
+        self.rates.note(rate);
+        Ok(requests)
+    }
+
+    fn row(self) -> Row {
+        Row {
+            name: self.name,
+            unit: "requests/s",
+            rates: self.rates,
+            baseline: Some(self.bare),
+            goal: Some(Goal::Ratio(self.goal)),
+            cpu: self.cpu,
+            how: self.how.into(),
+        }
+    }
+}
+
+/// What is asked beside polls.
+async fn others(house: &House, waiters: &Waiters) -> anyhow::Result<[Candidate; 3]> {
     let dir = &house.dir;
     let one = write_lines(dir, "one.tokens", &waiters.some[..1])?;
     let some = write_lines(dir, "some.tokens", &waiters.some)?;
@@ -116,13 +155,26 @@ async fn prepare(house: &House, waiters: &Waiters) -> anyhow::Result<Loads> {
     log_in(house, &logins).await?;
     let logins: Vec<String> = logins.iter().map(body).collect();
     let logins = write_lines(dir, "logins.bodies", &logins)?;
-    Ok(Loads {
-        bare: Load::polls(&house.bare_url, &waiters.tokens),
-        poll: Load::polls(&house.url, &waiters.tokens),
-        early: Load::polls(&house.url, &one),
-        refused: Load::posts(format!("{}/reservations", house.url), Some(&some), &seat).refused(),
-        login: Load::posts(format!("{}/auth/token", house.url), None, &logins),
-    })
+    Ok([
+        Candidate::new(
+            "early poll ÷ bare route",
+            0.80,
+            "one token asked again and again: answered from memory, but for one in 0.5 s.",
+            Load::polls(&house.url, &one),
+        ),
+        Candidate::new(
+            "refused booking ÷ bare route",
+            0.50,
+            "POST /reservations by 1,000 waiters in turn: 403 with their place, from memory within the poll interval.",
+            Load::posts(format!("{}/reservations", house.url), Some(&some), &seat).refused(),
+        ),
+        Candidate::new(
+            "warm join ÷ bare route",
+            0.18,
+            "POST /auth/token by 200 accounts whose password is remembered: the script join, and a new signed token.",
+            Load::posts(format!("{}/auth/token", house.url), None, &logins),
+        ),
+    ])
 }
 
 /// Logs everyone in until the service remembers their passwords.

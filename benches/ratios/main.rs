@@ -12,6 +12,7 @@
 
 mod bare;
 mod booking;
+mod cpu;
 mod crowd;
 mod house;
 mod line;

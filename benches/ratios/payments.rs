@@ -13,6 +13,7 @@ use sqlx::{Connection, Executor, PgConnection};
 use tokio::process::Command;
 
 use super::booking::VISITORS;
+use super::cpu::Cpu;
 use super::house::{AT_ONCE, House, account};
 use super::load::{Load, body, write_lines};
 use super::rounds::{Plan, Rates, enough};
@@ -46,6 +47,7 @@ pub(crate) async fn measure(house: &House, plan: &Plan) -> anyhow::Result<Vec<Ro
         rates: paid,
         baseline: Some(bare),
         goal: Some(Goal::Ratio(1.0)),
+        cpu: Cpu::default(),
         how: format!(
             "POST /reservations/pay over HTTP, 64 connections, 2,000 payers in turn; pgbench with {} clients, as many as \
              the service has connections, on the same Postgres, with fsync.",

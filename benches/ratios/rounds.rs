@@ -34,31 +34,46 @@ impl Plan {
     }
 }
 
-/// One rate for each round.
+/// One rate for each round, in the rounds' order.
 #[derive(Default, Clone)]
 pub(crate) struct Rates(Vec<f64>);
 
 impl Rates {
     pub(crate) fn note(&mut self, rate: f64) {
         self.0.push(rate);
-        self.0.sort_by(f64::total_cmp);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn median(&self) -> f64 {
-        let middle = self.0.len() / 2;
-        match self.0.len() {
+        let sorted = self.sorted();
+        let middle = sorted.len() / 2;
+        match sorted.len() {
             0 => f64::NAN,
-            even if even % 2 == 0 => f64::midpoint(self.0[middle - 1], self.0[middle]),
-            _ => self.0[middle],
+            even if even % 2 == 0 => f64::midpoint(sorted[middle - 1], sorted[middle]),
+            _ => sorted[middle],
         }
     }
 
     pub(crate) fn lowest(&self) -> f64 {
-        self.0.first().copied().unwrap_or(f64::NAN)
+        self.sorted().first().copied().unwrap_or(f64::NAN)
     }
 
     pub(crate) fn highest(&self) -> f64 {
-        self.0.last().copied().unwrap_or(f64::NAN)
+        self.sorted().last().copied().unwrap_or(f64::NAN)
+    }
+
+    /// What each round reached of its own baseline, which was measured right before it.
+    pub(crate) fn of(&self, baseline: &Self) -> Self {
+        Self(self.0.iter().zip(&baseline.0).map(|(rate, base)| rate / base).collect())
+    }
+
+    fn sorted(&self) -> Vec<f64> {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted
     }
 }
 

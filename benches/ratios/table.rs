@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde_json::json;
 
+use super::cpu::Cpu;
 use super::rounds::{Plan, Rates};
 
 /// What a row must reach.
@@ -23,12 +24,14 @@ pub(crate) struct Row {
     pub(crate) rates: Rates,
     pub(crate) baseline: Option<Rates>,
     pub(crate) goal: Option<Goal>,
+    pub(crate) cpu: Cpu,
     pub(crate) how: String,
 }
 
 impl Row {
+    /// The median of the rounds' ratios: what disturbs the machine for a while disturbs both sides of a round.
     fn ratio(&self) -> Option<f64> {
-        self.baseline.as_ref().map(|baseline| self.rates.median() / baseline.median())
+        self.baseline.as_ref().map(|baseline| self.rates.of(baseline).median())
     }
 
     fn verdict(&self) -> String {
@@ -48,24 +51,29 @@ impl Row {
 /// Prints a line for each row, and how it was measured below.
 pub(crate) fn print(rows: &[Row], plan: &Plan) {
     println!(
-        "\nMedians of {} rounds of {} s, baseline and candidates in turn; (least–most) says how noisy it was.\n",
+        "\nMedians of {} rounds of {} s, each candidate right after its baseline; (least–most) says how noisy it was.\n\
+         \"service\" and \"Redis\": what one request costs each of them in time of a processor.\n",
         plan.rounds, plan.seconds
     );
     println!(
-        "{:<34} {:>10} {:>17}  {:<12} {:>10} {:>17} {:>6}  goal",
-        "", "value", "", "unit", "baseline", "", "ratio"
+        "{:<34} {:>10} {:>17}  {:<12} {:>10} {:>17} {:>6} {:>8} {:>8}  goal",
+        "", "value", "", "unit", "baseline", "", "ratio", "service", "Redis"
     );
     for row in rows {
         let ratio = row.ratio().map_or(String::new(), |ratio| format!("{ratio:.2}"));
         let (baseline, around) = row.baseline.as_ref().map_or_else(Default::default, |baseline| {
             (format!("{:.0}", baseline.median()), format!("({})", Row::spread(baseline)))
         });
+        let micros =
+            |rates: &Rates| if rates.is_empty() { String::new() } else { format!("{:.1} µs", rates.median()) };
         println!(
-            "{:<34} {:>10.0} {:>17}  {:<12} {baseline:>10} {around:>17} {ratio:>6}  {}",
+            "{:<34} {:>10.0} {:>17}  {:<12} {baseline:>10} {around:>17} {ratio:>6} {:>8} {:>8}  {}",
             row.name,
             row.rates.median(),
             format!("({})", Row::spread(&row.rates)),
             row.unit,
+            micros(&row.cpu.service),
+            micros(&row.cpu.redis),
             row.verdict()
         );
     }
