@@ -87,6 +87,17 @@ impl App {
         booking::sweep_holds(&self.booking).await
     }
 
+    /// Reads the keys for tokens again, and takes them from now on where they changed.
+    pub async fn renew_token_keys(&self) -> Result<(), Fault> {
+        let Some(file) = &self.config.token_key_file else { return Ok(()) };
+        let keys = tokio::fs::read(file).await;
+        let keys = keys.map_err(|e| Fault::Defect(format!("token_key_file: cannot read {}: {e}", file.display())))?;
+        if self.queue.renew_keys(&keys)? {
+            tracing::info!(keys = self.queue.published_keys().keys.len(), "the keys for tokens were changed");
+        }
+        Ok(())
+    }
+
     /// Finishes what was accepted, and ends every connection to Postgres.
     pub async fn close(&self) {
         for room in self.queue.rooms() {

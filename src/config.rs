@@ -24,7 +24,8 @@ pub struct Config {
     /// Postgres, as `postgres://user:password@host:port/database`.
     #[serde(serialize_with = "hidden")]
     pub database_url: SecretString,
-    /// A file with the Ed25519 private key (PKCS#8, PEM) that signs tokens. The same for every process.
+    /// A file with the Ed25519 private key (PKCS#8, PEM) that signs tokens, and any further keys that open them. The
+    /// same for every process; read again when it changes.
     pub token_key_file: Option<PathBuf>,
     /// Connections to Redis that all requests share.
     pub redis_lanes: usize,
@@ -72,6 +73,10 @@ pub struct Config {
     pub in_flight: InFlight,
     /// Proxies whose `X-Forwarded-For` is believed, as addresses.
     pub trusted_proxies: Vec<std::net::IpAddr>,
+    /// Where browsers reach this service, as `https://queue.example.com`. Empty: on the host that they are on.
+    pub public_url: String,
+    /// Hosts that the waiting page may lead back to, besides its own.
+    pub return_hosts: Vec<String>,
     /// How long a stop waits for requests under way, in seconds.
     pub drain_seconds: u64,
     /// What is logged, as a filter such as `info,anteroom=debug`.
@@ -90,6 +95,8 @@ pub struct InFlight {
     pub joining: usize,
     /// Everything behind the gate.
     pub booking: usize,
+    /// Asking for others whether a visitor is inside.
+    pub gate: usize,
     /// Making accounts.
     pub signup: usize,
     /// Operators.
@@ -108,7 +115,7 @@ pub enum LogFormat {
 
 impl Default for InFlight {
     fn default() -> Self {
-        Self { polling: 4_096, joining: 4_096, booking: 4_096, signup: 64, admin: 64 }
+        Self { polling: 4_096, joining: 4_096, booking: 4_096, gate: 4_096, signup: 64, admin: 64 }
     }
 }
 
@@ -144,6 +151,8 @@ impl Default for Config {
             connections: 15_000,
             in_flight: InFlight::default(),
             trusted_proxies: Vec::new(),
+            public_url: String::new(),
+            return_hosts: Vec::new(),
             drain_seconds: 10,
             log: "info".into(),
             log_format: LogFormat::Text,
@@ -156,8 +165,8 @@ impl Default for Config {
 #[error("{0}")]
 pub struct BadConfig(pub String);
 
-/// The one setting that is a list: in the environment and in flags its items are separated by commas.
-const LIST: &str = "trusted_proxies";
+/// The settings that are lists: in the environment and in flags their items are separated by commas.
+const LISTS: [&str; 2] = ["trusted_proxies", "return_hosts"];
 
 impl Config {
     /// Reads the file (if any), the environment, and `overrides` as (name, value), later ones winning.
@@ -167,10 +176,12 @@ impl Config {
             builder = builder.add_source(File::new(path, FileFormat::Toml));
         }
         let environment = Environment::with_prefix("ANTEROOM").prefix_separator("_").separator("__").try_parsing(true);
-        builder = builder.add_source(environment.list_separator(",").with_list_parse_key(LIST));
+        let environment =
+            LISTS.iter().fold(environment.list_separator(","), |read, list| read.with_list_parse_key(list));
+        builder = builder.add_source(environment);
         for (name, value) in overrides {
             let name = name.to_lowercase().replace("__", ".");
-            let value = if name == LIST {
+            let value = if LISTS.contains(&name.as_str()) {
                 let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
                 config::Value::from(items.collect::<Vec<_>>())
             } else {
@@ -194,6 +205,8 @@ impl Config {
             (self.payment_seconds >= 5, "payment_seconds must be at least 5"),
             (self.balance_limit >= 1, "balance_limit must be at least 1"),
             (self.login_pending >= 1, "login_pending must be at least 1"),
+            (is_base(&self.public_url), "public_url must be like https://queue.example.com, without a path"),
+            (self.return_hosts.iter().all(|host| is_host(host)), "return_hosts must be like shop.example.com"),
         ];
         match rules.iter().find(|(holds, _)| !holds) {
             Some((_, refusal)) => Err(BadConfig((*refusal).into())),
@@ -220,6 +233,17 @@ impl Config {
             None => Ok(()),
         }
     }
+}
+
+/// Whether this is the address of a host, or empty.
+fn is_base(url: &str) -> bool {
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    url.is_empty() || host.is_some_and(is_host)
+}
+
+/// Whether this is a host, with or without a port.
+fn is_host(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c))
 }
 
 fn hidden<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {

@@ -26,6 +26,7 @@ const WHILE_MOVING: Duration = Duration::from_millis(200);
 /// Jobs by how many beats are between two runs.
 const HOLDS_EVERY: u64 = 1;
 const HEALTH_EVERY: u64 = 1;
+const TOKEN_KEYS_EVERY: u64 = 1;
 const UNFINISHED_EVERY: u64 = 2;
 const SETTINGS_EVERY: u64 = 5;
 const POOL_EVERY: u64 = 5;
@@ -47,6 +48,7 @@ pub async fn start(app: &Arc<App>, stop: &CancellationToken) -> Result<TaskTrack
         app.queue.note_postgres(app.db.ping().await.is_ok());
         Ok(())
     });
+    every(&tasks, (app, stop), &beats, ("token keys", TOKEN_KEYS_EVERY), async |app| app.renew_token_keys().await);
     every(&tasks, (app, stop), &beats, ("outbox", UNFINISHED_EVERY), async |app| {
         booking::settle_outbox(&app.booking).await
     });

@@ -3,12 +3,12 @@
 //! JWTs (RFC 7519) signed with Ed25519 (RFC 8037). Verifying a signature costs more than all the rest of a poll, so
 //! what was verified once is remembered by the token's whole text until it expires.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use arc_swap::ArcSwap;
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{Algorithm, Validation};
 use moka::Expiry;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -18,8 +18,11 @@ use crate::clock;
 use crate::error::Fault;
 use crate::ids::{Epoch, Number, RoomName};
 
+mod ring;
 #[cfg(test)]
 mod tests;
+
+use ring::Ring;
 
 /// Who signs, and for whom: the claims `iss` and `aud`.
 const SERVICE: &str = "anteroom";
@@ -86,55 +89,50 @@ pub struct Opened<S> {
     pub exp: i64,
     /// What the caller made of the claims.
     pub value: S,
+    /// How often keys had been taken away when it was verified.
+    withdrawals: u64,
 }
 
 /// Signs tokens and opens them.
 pub struct Tokens<S> {
-    signing: EncodingKey,
-    header: Header,
-    keys: HashMap<String, Key>,
+    ring: ArcSwap<Ring>,
     rules: Validation,
     opened: Cache<Box<str>, Arc<Opened<S>>>,
 }
 
-struct Key {
-    verifying: DecodingKey,
-    /// The only header that tokens of this key have.
-    header: Header,
-    published: Jwk,
-}
-
 impl<S: Send + Sync + 'static> Tokens<S> {
-    /// Tokens signed with a private key (Ed25519, PKCS#8, PEM). Up to `remembered` verified ones are remembered.
-    pub fn new(private_pem: &[u8], remembered: u64) -> Result<Self, Fault> {
-        let signing = EncodingKey::from_ed_pem(private_pem).map_err(|e| bad_key(&e))?;
-        let key = Key::new(Jwk::from_encoding_key(&signing, Algorithm::EdDSA).map_err(|e| bad_key(&e))?)?;
+    /// Tokens of these keys (Ed25519, PEM): the first, a private one (PKCS#8), signs; those that follow it, private or
+    /// public, open tokens too. Up to `remembered` verified tokens are remembered.
+    pub fn new(keys: &[u8], remembered: u64) -> Result<Self, Fault> {
         let opened = Cache::builder()
             .max_capacity(remembered)
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(UntilExpired)
             .build();
-        let mut tokens = Self { signing, header: key.header.clone(), keys: HashMap::new(), rules: rules(), opened };
-        tokens.add(key);
-        Ok(tokens)
+        Ok(Self { ring: ArcSwap::from_pointee(Ring::read(keys)?), rules: rules(), opened })
     }
 
-    /// Opens tokens of another key too (its public half, PEM): one that will sign, or that signed until now.
-    pub fn accept(&mut self, public_pem: &[u8]) -> Result<(), Fault> {
-        let verifying = DecodingKey::from_ed_pem(public_pem).map_err(|e| bad_key(&e))?;
-        self.add(Key::new(Jwk::from_decoding_key(&verifying, Some(Algorithm::EdDSA)).map_err(|e| bad_key(&e))?)?);
-        Ok(())
+    /// Takes these keys from now on, and says whether they are others than before. Tokens of a key that is not among
+    /// them open nothing any more, remembered or not.
+    pub fn renew(&self, keys: &[u8]) -> Result<bool, Fault> {
+        let (ring, before) = (Ring::read(keys)?, self.ring.load());
+        let renewed = !ring.is(&before);
+        if renewed {
+            self.ring.store(Arc::new(ring.after(&before)));
+        }
+        Ok(renewed)
     }
 
     /// The public keys, as `/.well-known/jwks.json` shows them (RFC 7517).
     pub fn published(&self) -> JwkSet {
-        JwkSet { keys: self.keys.values().map(|key| key.published.clone()).collect() }
+        JwkSet { keys: self.ring.load().keys.iter().map(|key| key.published.clone()).collect() }
     }
 
     /// The signed text of these claims.
     pub fn sign(&self, claims: &Claims) -> Result<String, Fault> {
-        let signed = Signed { iss: SERVICE, aud: SERVICE, claims };
-        jsonwebtoken::encode(&self.header, &signed, &self.signing)
+        let (signed, ring) = (Signed { iss: SERVICE, aud: SERVICE, claims }, self.ring.load());
+        let header = ring.header().ok_or_else(|| Fault::Defect("there is no key for tokens".to_owned()))?;
+        jsonwebtoken::encode(header, &signed, &ring.signing)
             .map_err(|e| Fault::Defect(format!("a token could not be signed: {e}")))
     }
 
@@ -147,21 +145,23 @@ impl<S: Send + Sync + 'static> Tokens<S> {
         if text.len() > LONGEST_TOKEN {
             return Err(TokenRefusal::Invalid);
         }
-        if let Some(opened) = self.opened.get(text) {
+        let ring = self.ring.load();
+        if let Some(opened) = self.opened.get(text).filter(|opened| opened.withdrawals == ring.withdrawals) {
             return if opened.exp > now { Ok(opened) } else { Err(TokenRefusal::Expired) };
         }
-        let claims = self.verify(now, text)?;
+        let claims = self.verify(&ring, now, text)?;
         if claims.exp <= now {
             return Err(TokenRefusal::Expired);
         }
-        let opened = Arc::new(Opened { exp: claims.exp, value: make(claims) });
+        let withdrawals = ring.withdrawals;
+        let opened = Arc::new(Opened { exp: claims.exp, value: make(claims), withdrawals });
         self.opened.insert(text.into(), Arc::clone(&opened));
         Ok(opened)
     }
 
-    fn verify(&self, now: i64, text: &str) -> Result<Claims, TokenRefusal> {
+    fn verify(&self, ring: &Ring, now: i64, text: &str) -> Result<Claims, TokenRefusal> {
         let header = jsonwebtoken::decode_header(text).map_err(|_| TokenRefusal::Invalid)?;
-        let key = header.kid.as_deref().and_then(|kid| self.keys.get(kid)).ok_or(TokenRefusal::Invalid)?;
+        let key = header.kid.as_deref().and_then(|kid| ring.key(kid)).ok_or(TokenRefusal::Invalid)?;
         if header != key.header {
             return Err(TokenRefusal::Invalid);
         }
@@ -172,23 +172,6 @@ impl<S: Send + Sync + 'static> Tokens<S> {
             return Err(TokenRefusal::Invalid);
         }
         Ok(claims)
-    }
-
-    fn add(&mut self, key: Key) {
-        if let Some(kid) = key.header.kid.clone() {
-            self.keys.insert(kid, key);
-        }
-    }
-}
-
-impl Key {
-    fn new(mut published: Jwk) -> Result<Self, Fault> {
-        let verifying = DecodingKey::from_jwk(&published).map_err(|e| bad_key(&e))?;
-        let kid = published.thumbprint(ThumbprintHash::SHA256).map_err(|e| bad_key(&e))?;
-        published.common.key_id = Some(kid.clone());
-        published.common.public_key_use = Some(PublicKeyUse::Signature);
-        let header = Header { kid: Some(kid), ..Header::new(Algorithm::EdDSA) };
-        Ok(Self { verifying, header, published })
     }
 }
 
@@ -216,8 +199,4 @@ impl<S> Expiry<Box<str>, Arc<Opened<S>>> for UntilExpired {
 
 fn unix_seconds() -> i64 {
     clock::unix_ms().div_euclid(1_000)
-}
-
-fn bad_key(error: &jsonwebtoken::errors::Error) -> Fault {
-    Fault::Defect(format!("the key for tokens is not an Ed25519 key in PKCS#8 PEM: {error}"))
 }

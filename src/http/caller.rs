@@ -70,7 +70,7 @@ impl Account {
     /// Goes on only if the account is inside.
     pub(super) async fn admitted(&self, app: &App) -> Result<(), Problem> {
         match queue::check_visit(&app.queue, self.caller.session()).await? {
-            Admission::Admitted => Ok(()),
+            Admission::Admitted { .. } => Ok(()),
             Admission::NotAdmitted(answer) => Err(not_admitted(&answer)),
         }
     }

@@ -44,6 +44,9 @@ codes! {
          or belongs to a login whose password was refused is not valid.";
     TokenExpired "token-expired" UNAUTHORIZED "The token has expired"
         "Ask for a new one with POST /auth/token. The place in line is kept.";
+    AdmissionRequired "admission-required" UNAUTHORIZED "Not admitted"
+        "The visitor is not inside. X-Queue-Redirect is the address of the waiting page, which leads back when it is \
+         their turn.";
     AdminUnauthorized "admin-unauthorized" UNAUTHORIZED "The operators' token is missing or wrong"
         "Send the admin token of the service's configuration as Authorization: Bearer.";
     InsufficientPoints "insufficient-points" PAYMENT_REQUIRED "Not enough points"

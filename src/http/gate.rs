@@ -16,6 +16,8 @@ pub enum Class {
     Joining,
     /// Everything behind the gate.
     Booking,
+    /// Asking for others whether a visitor is inside.
+    Gate,
     /// Making accounts.
     Signup,
     /// Operators.
@@ -24,10 +26,11 @@ pub enum Class {
     Open,
 }
 
-const CLASSES: [(Class, &str); 6] = [
+const CLASSES: [(Class, &str); 7] = [
     (Class::Polling, "polling"),
     (Class::Joining, "joining"),
     (Class::Booking, "booking"),
+    (Class::Gate, "gate"),
     (Class::Signup, "signup"),
     (Class::Admin, "admin"),
     (Class::Open, "open"),
@@ -92,6 +95,7 @@ fn most(class: Class, limits: &InFlight) -> usize {
         Class::Polling => limits.polling,
         Class::Joining => limits.joining,
         Class::Booking => limits.booking,
+        Class::Gate => limits.gate,
         Class::Signup => limits.signup,
         Class::Admin => limits.admin,
         Class::Open => usize::MAX,

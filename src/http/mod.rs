@@ -3,6 +3,7 @@
 mod admin;
 mod auth;
 mod body;
+mod cached;
 mod caller;
 mod codes;
 mod connection;
@@ -11,6 +12,7 @@ mod fault_log;
 mod gate;
 mod health;
 mod idempotency;
+mod keys;
 pub mod layer;
 mod meters;
 pub mod metrics;
@@ -22,6 +24,8 @@ mod reply;
 pub mod request;
 mod reservations;
 pub mod server;
+mod verify;
+mod way_back;
 
 use std::sync::Arc;
 
@@ -41,6 +45,8 @@ fn visitor_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(queue::position, queue::leave))
         .routes(routes!(queue::leave_by_beacon))
         .routes(routes!(queue::room))
+        .routes(routes!(verify::verify))
+        .routes(routes!(keys::published))
         .routes(routes!(reservations::dates))
         .routes(routes!(reservations::seats))
         .routes(routes!(reservations::reserve, reservations::list))
@@ -69,6 +75,7 @@ fn class(path: &str) -> Class {
         "/auth/users" => Class::Signup,
         "/auth/token" => Class::Joining,
         "/queue/position" | "/queue/leave" | "/queue/rooms/{room}" => Class::Polling,
+        "/queue/verify" => Class::Gate,
         path if path.starts_with("/reservations") || path.starts_with("/points") => Class::Booking,
         path if path.starts_with("/admin") => Class::Admin,
         _ => Class::Open,
@@ -87,7 +94,7 @@ pub fn operator_document() -> OpenApi {
 
 /// What the public listener serves.
 pub fn public(app: &Arc<App>) -> Ground {
-    ground(app, visitor_routes())
+    ground(app, visitor_routes().route("/queue/verify", verify::other_methods()))
 }
 
 /// What the operators' listener serves.

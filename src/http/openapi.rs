@@ -33,6 +33,7 @@ use super::problem::Code;
     tags(
         (name = "accounts", description = "Making an account and logging in."),
         (name = "queue", description = "The line: one's place, and the state of a room."),
+        (name = "gate", description = "For proxies in front of any site: whether a visitor is inside."),
         (name = "booking", description = "Dates, seats, holds and payments; for admitted visitors."),
         (name = "points", description = "The currency: charging and the balance."),
         (name = "health", description = "Whether the service is there."),

@@ -1,12 +1,12 @@
 //! The line, as visitors see it.
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::cached::tagged_by_content;
 use super::caller::{Caller, Shared};
 use super::idempotency::once;
 use super::problem::{Code, Problem};
@@ -14,6 +14,7 @@ use super::reply::json;
 use super::request::{IdempotencyKey, Path};
 use crate::booking::{self, Key};
 use crate::clock;
+use crate::error::Fault;
 use crate::ids::RoomName;
 use crate::queue::{self, Place, State as RoomState};
 use crate::refusals;
@@ -82,13 +83,18 @@ pub(super) struct PublicRoom {
 
 refusals!(RoomRefusals: UnknownRoom);
 
-/// The public status of a room: the same for all, so any cache may keep it for a second.
+/// The public status of a room: the same for all, so any cache may keep it for a second, and ask by its `ETag` whether
+/// it changed.
 #[utoipa::path(
     get, path = "/queue/rooms/{room}", tag = "queue",
     params(("room" = String, Path, description = "The room's name")),
-    responses((status = 200, body = PublicRoom), RoomRefusals)
+    responses((status = 200, body = PublicRoom), (status = 304, description = "Nothing changed since."), RoomRefusals)
 )]
-pub(super) async fn room(State(app): State<Shared>, Path(name): Path<RoomName>) -> Result<Response, Problem> {
+pub(super) async fn room(
+    State(app): State<Shared>,
+    Path(name): Path<RoomName>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let room = app.queue.room(&name).ok_or_else(|| Problem::new(Code::UnknownRoom))?;
     let view = room.view();
     let counts = view.counts;
@@ -101,5 +107,6 @@ pub(super) async fn room(State(app): State<Shared>, Path(name): Path<RoomName>) 
         message: view.message.clone(),
         draw: None,
     };
-    Ok(([(CACHE_CONTROL, "public, max-age=1")], axum::Json(public)).into_response())
+    let body = serde_json::to_vec(&public).map_err(|e| Fault::Defect(e.to_string()))?;
+    Ok(tagged_by_content(&headers, "public, max-age=1", body.into()))
 }

@@ -24,6 +24,17 @@ pub(super) fn not_admitted(answer: &Answer) -> Problem {
         .with_json("place", answer.body.clone())
 }
 
+/// The same for a proxy that asks: the waiting page is where they stand, if they have a place at all.
+pub(super) fn admission_required(place: Option<&Answer>) -> Problem {
+    let problem = Problem::new(Code::AdmissionRequired);
+    match place {
+        Some(answer) => problem
+            .retry_after(answer.place.poll_after_ms.div_ceil(1_000).max(1))
+            .with_json("place", answer.body.clone()),
+        None => problem,
+    }
+}
+
 impl From<TokenRefusal> for Problem {
     fn from(refusal: TokenRefusal) -> Self {
         match refusal {

@@ -1,16 +1,16 @@
 //! Seats for who is inside: dates, what is free, holding, cancelling.
 
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::cached::tagged;
 use super::caller::{Account, ActiveVisitor, Shared};
 use super::idempotency::once;
 use super::problem::{Code, Problem};
-use super::reply::{cancelled, json};
+use super::reply::cancelled;
 use super::request::{IdempotencyKey, Json, Path, Query};
 use crate::booking::{self, Key, Reserved, Standing};
 use crate::clock;
@@ -138,19 +138,7 @@ pub(super) async fn seats(
     let snapshot = seats::availability(&app.seats, &schedule).await?;
     let listed = if query.all { Listed::All } else { Listed::Available };
     let etag = snapshot.etag(listed);
-    let same = headers.get_all(IF_NONE_MATCH).iter().filter_map(|h| h.to_str().ok()).any(|told| matches(told, &etag));
-    let mut response =
-        if same { StatusCode::NOT_MODIFIED.into_response() } else { json(snapshot.json(&schedule, listed)) };
-    if let Ok(etag) = HeaderValue::from_str(&etag) {
-        response.headers_mut().insert(ETAG, etag);
-    }
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    Ok(response)
-}
-
-/// Whether `If-None-Match` names this tag (RFC 9110, 13.1.2: compared weakly).
-fn matches(told: &str, etag: &str) -> bool {
-    told.split(',').map(|one| one.trim().trim_start_matches("W/")).any(|one| one == etag || one == "*")
+    Ok(tagged(&headers, &etag, "private, no-cache", || snapshot.json(&schedule, listed)))
 }
 
 /// What to reserve: one seat, several (all or none), or so many together.

@@ -43,9 +43,9 @@ pub(super) async fn run<T>(
 ) -> Result<T, Failure> {
     let mut connection = db.pool().acquire().await.map_err(|e| Failure::Unserved(e.into()))?;
     let ended = run_on(&mut connection, patience, statement, read).await;
-    if ended.is_err() {
-        // Closing the socket is what ends a transaction whose state is in doubt.
-        drop(connection.detach());
+    if ended.is_ok() {
+        // Else it is closed: that is what ends a transaction whose state is in doubt.
+        connection.give_back();
     }
     ended
 }

@@ -1,6 +1,6 @@
 //! What a process remembers of a visitor: the last answer, and until when a visit needs no second look.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +53,7 @@ pub(super) struct Last {
 pub(super) struct Memo {
     last: Mutex<Option<Last>>,
     visit_until_ms: AtomicU64,
+    visit_ends_ms: AtomicI64,
     check: Mutex<Check>,
 }
 
@@ -97,12 +98,14 @@ impl Memo {
         self.visit_until_ms.store(0, Ordering::Relaxed);
     }
 
-    /// Whether a visit was seen less than a second ago.
-    pub(super) fn has_visit(&self) -> bool {
-        clock::uptime_ms() < self.visit_until_ms.load(Ordering::Relaxed)
+    /// The end of a visit that was seen less than a second ago, ms.
+    pub(super) fn visit(&self) -> Option<i64> {
+        let trusted = clock::uptime_ms() < self.visit_until_ms.load(Ordering::Relaxed);
+        trusted.then(|| self.visit_ends_ms.load(Ordering::Relaxed))
     }
 
     pub(super) fn trust_visit(&self, ends_ms: i64) {
+        self.visit_ends_ms.store(ends_ms, Ordering::Relaxed);
         let left_ms = u64::try_from(ends_ms.saturating_sub(clock::unix_ms())).unwrap_or(0);
         self.visit_until_ms.store(clock::uptime_ms() + left_ms.min(VISIT_TRUSTED_MS), Ordering::Relaxed);
     }

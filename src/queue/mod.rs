@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
+use jsonwebtoken::jwk::JwkSet;
 
 use crate::error::Fault;
 use crate::ids::RoomName;
@@ -93,6 +94,16 @@ impl Queue {
     /// Opens a token: who it is, and what this process remembers of them.
     pub fn open(&self, token: &str) -> Result<Arc<Opened<Session>>, TokenRefusal> {
         self.tokens.open(token, |claims| self.memos.session(claims))
+    }
+
+    /// Takes these keys for tokens from now on, and says whether they are others than before.
+    pub fn renew_keys(&self, keys: &[u8]) -> Result<bool, Fault> {
+        self.tokens.renew(keys)
+    }
+
+    /// The public keys of tokens.
+    pub fn published_keys(&self) -> JwkSet {
+        self.tokens.published()
     }
 
     /// Notes whether Postgres serves. While it does not, nobody is admitted.

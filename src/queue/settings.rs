@@ -350,7 +350,7 @@ pub async fn change(
     Ok(after)
 }
 
-async fn write(transaction: &mut sqlx::PgTransaction<'_>, after: &Settings) -> Result<(), Fault> {
+async fn write(connection: &mut sqlx::PgConnection, after: &Settings) -> Result<(), Fault> {
     sqlx::query(
         "update rooms set state = $2, capacity = $3, admit_per_second = $4, opens_at = $5, closes_at = $6, draw = $7, \
          claim_seconds = $8, grace_seconds = $9, visit_seconds = $10, idle_seconds = $11, hold_seconds = $12, \
@@ -371,13 +371,13 @@ async fn write(transaction: &mut sqlx::PgTransaction<'_>, after: &Settings) -> R
     .bind(&after.message)
     .bind(after.adaptive)
     .bind(after.version)
-    .execute(&mut **transaction)
+    .execute(connection)
     .await?;
     Ok(())
 }
 
 async fn audit(
-    transaction: &mut sqlx::PgTransaction<'_>,
+    connection: &mut sqlx::PgConnection,
     change: (&Settings, &Settings),
     reason: Option<&str>,
 ) -> Result<(), Fault> {
@@ -390,7 +390,7 @@ async fn audit(
     .bind(reason)
     .bind(sqlx::types::Json(before))
     .bind(sqlx::types::Json(after))
-    .execute(&mut **transaction)
+    .execute(connection)
     .await?;
     Ok(())
 }

@@ -20,7 +20,10 @@ const KEPT_AT_ONCE: usize = 500;
 #[derive(Debug)]
 pub enum Admission {
     /// There is a visit.
-    Admitted,
+    Admitted {
+        /// When it ends, as far as is known, ms.
+        ends_ms: i64,
+    },
     /// There is none: where they stand instead.
     NotAdmitted(Answer),
 }
@@ -28,8 +31,8 @@ pub enum Admission {
 /// Checks that a visitor is inside, and claims the visit. A visit seen less than a second ago needs no second look,
 /// and a refusal within the poll interval is answered from memory.
 pub async fn check_visit(queue: &Queue, session: &Session) -> Result<Admission, PollError> {
-    if session.memo.has_visit() {
-        return Ok(Admission::Admitted);
+    if let Some(ends_ms) = session.memo.visit() {
+        return Ok(Admission::Admitted { ends_ms });
     }
     let Who::Account(user) = &session.who else {
         return place::poll(queue, session).await.map(Admission::NotAdmitted);
@@ -40,7 +43,7 @@ pub async fn check_visit(queue: &Queue, session: &Session) -> Result<Admission, 
     let room = queue.room_of(session)?;
     if let Some(ends_ms) = believing!(queue, &room, |line| scripts::visit(line, user))? {
         session.memo.trust_visit(ends_ms);
-        return Ok(Admission::Admitted);
+        return Ok(Admission::Admitted { ends_ms });
     }
     session.memo.forget();
     place::poll(queue, session).await.map(Admission::NotAdmitted)

@@ -1,23 +1,24 @@
 //! Postgres: a small pool with short waits, and connections that never idle inside a transaction.
 
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
-use tokio::sync::Mutex;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tokio::time::timeout;
 
+use super::pool::Pool;
 use crate::error::Fault;
 
 /// The way to Postgres.
 #[derive(Clone)]
 pub struct Db {
-    pool: PgPool,
+    pool: Pool,
+    options: PgConnectOptions,
     /// A connection of its own tells whether Postgres serves, also while the pool is exhausted by those who use it.
-    pulse: Arc<Mutex<Option<PgConnection>>>,
+    pulse: Arc<OnceLock<Pool>>,
 }
 
 /// How long Postgres may take to show that it is there.
@@ -35,11 +36,9 @@ pub struct Limits {
 }
 
 impl Db {
-    /// Prepares the pool; connections are made when first needed.
+    /// Begins to make the connections, and waits for none. Must be called within the runtime.
     ///
-    /// A dropped future can leave a connection inside a transaction (sqlx 0.9.0), and the next borrower's write would
-    /// never be committed. So a connection is rolled back before it goes back to the pool, and Postgres itself ends
-    /// one that idles inside a transaction.
+    /// Postgres itself ends a connection that idles inside a transaction, should we ever leave one there.
     pub fn new(url: &str, limits: Limits) -> Result<Self, Fault> {
         let statement_ms = limits.statement.as_millis().to_string();
         let options = PgConnectOptions::from_str(url)
@@ -47,65 +46,55 @@ impl Db {
             .application_name("anteroom")
             .disable_statement_logging()
             .options([
-                // A rollback where nothing is open, as after each release, is no news.
+                // A table that is there already, as at each migration, is no news.
                 ("client_min_messages", "error"),
                 ("statement_timeout", statement_ms.as_str()),
                 ("idle_in_transaction_session_timeout", "5000"),
                 ("lock_timeout", statement_ms.as_str()),
             ]);
-        let pool = PgPoolOptions::new()
-            .max_connections(limits.connections)
-            // All are kept open: to open one takes longer than a request waits when the machine is busy.
-            .min_connections(limits.connections)
-            .idle_timeout(None)
-            .acquire_timeout(limits.wait)
-            .after_release(|connection, _| {
-                Box::pin(async move {
-                    connection.execute("rollback").await?;
-                    Ok(true)
-                })
-            })
-            .connect_lazy_with(options);
-        Ok(Self { pool, pulse: Arc::default() })
+        Ok(Self { pool: Pool::new(options.clone(), limits), options, pulse: Arc::default() })
     }
 
     /// The pool, for the rooms' statements.
-    pub(crate) fn pool(&self) -> &PgPool {
+    pub(crate) fn pool(&self) -> &Pool {
         &self.pool
     }
 
     /// Brings the tables up to this program's version.
     pub async fn migrate(&self) -> Result<(), Fault> {
-        sqlx::migrate!().run(&self.pool).await.map_err(|e| match e {
+        let mut lent = self.pool.acquire().await?;
+        sqlx::migrate!().run(&mut *lent).await.map_err(|e| match e {
             MigrateError::Execute(e) => e.into(),
             other => Fault::Postgres(other.to_string()),
-        })
+        })?;
+        lent.give_back();
+        Ok(())
     }
 
     /// Whether Postgres answers.
     pub async fn ping(&self) -> Result<(), Fault> {
-        let mut pulse = self.pulse.lock().await;
-        let taken = pulse.take();
-        let beat = async {
-            let mut connection = match taken {
-                Some(connection) => connection,
-                None => PgConnection::connect_with(&self.pool.connect_options()).await?,
-            };
-            connection.ping().await?;
-            Ok::<_, Fault>(connection)
-        };
-        *pulse = Some(timeout(PULSE, beat).await.map_err(|_| Fault::Postgres("no answer in a second".into()))??);
+        let limits = Limits { connections: 1, wait: PULSE, statement: PULSE };
+        let pulse = self.pulse.get_or_init(|| Pool::new(self.options.clone(), limits));
+        let silent = || Fault::Postgres("no answer in a second".into());
+        let mut lent = pulse.acquire().await.map_err(|error| match error {
+            sqlx::Error::PoolTimedOut => silent(),
+            other => other.into(),
+        })?;
+        timeout(PULSE, lent.ping()).await.map_err(|_| silent())??;
+        lent.give_back();
         Ok(())
     }
 
     /// Connections that exist, and those of them that are free.
     pub fn connections(&self) -> (u32, usize) {
-        (self.pool.size(), self.pool.num_idle())
+        self.pool.connections()
     }
 
     /// Ends every connection.
     pub async fn close(&self) {
-        self.pulse.lock().await.take();
+        if let Some(pulse) = self.pulse.get() {
+            pulse.close().await;
+        }
         self.pool.close().await;
     }
 }

@@ -3,6 +3,7 @@
 pub mod db;
 pub mod keys;
 pub(crate) mod mending;
+pub(crate) mod pool;
 pub mod redis;
 pub mod script;
 pub mod scripts;

@@ -2,6 +2,7 @@ use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::crypto::sign;
+use jsonwebtoken::{EncodingKey, Header};
 use pem::Pem;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -11,16 +12,20 @@ use super::*;
 
 const MUTATIONS: usize = 10_000;
 
-fn tokens() -> (Tokens<Claims>, EncodingKey) {
+fn private_pem() -> String {
     let key = Ed25519KeyPair::generate().unwrap().to_pkcs8v1().unwrap();
-    let pem = pem::encode(&Pem::new("PRIVATE KEY", key.as_ref()));
+    pem::encode(&Pem::new("PRIVATE KEY", key.as_ref()))
+}
+
+fn tokens() -> (Tokens<Claims>, EncodingKey) {
+    let pem = private_pem();
     (Tokens::new(pem.as_bytes(), 100).unwrap(), EncodingKey::from_ed_pem(pem.as_bytes()).unwrap())
 }
 
 /// The public half, as RFC 8410 writes it: these bytes and then the key's own 32.
 fn public_pem(tokens: &Tokens<Claims>) -> String {
     let mut der = vec![0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
-    der.extend_from_slice(tokens.keys.values().next().unwrap().verifying.try_get_as_bytes().unwrap());
+    der.extend_from_slice(tokens.ring.load().keys[0].verifying.try_get_as_bytes().unwrap());
     pem::encode(&Pem::new("PUBLIC KEY", der))
 }
 
@@ -84,10 +89,61 @@ fn tokens_of_another_key_open_only_when_it_is_accepted() {
     let (theirs, _) = tokens();
     let text = theirs.sign(&claims()).unwrap();
     assert_eq!(refusal(&ours, &text), Some(TokenRefusal::Invalid));
-    let (mut ours, _) = tokens();
-    ours.accept(public_pem(&theirs).as_bytes()).unwrap();
+    let ours = Tokens::new(format!("{}{}", private_pem(), public_pem(&theirs)).as_bytes(), 100).unwrap();
     assert_eq!(refusal(&ours, &text), None);
     assert_eq!(ours.published().keys.len(), 2);
+    let signed = ours.sign(&claims()).unwrap();
+    assert_eq!(refusal(&theirs, &signed), Some(TokenRefusal::Invalid), "the first key signs, and no other");
+}
+
+#[test]
+fn keys_are_changed_without_refusing_a_valid_token() {
+    let (old, new) = (private_pem(), private_pem());
+    let public = |private: &str| public_pem(&Tokens::new(private.as_bytes(), 1).unwrap());
+    let here = Tokens::<Claims>::new(old.as_bytes(), 100).unwrap();
+    let there = Tokens::<Claims>::new(old.as_bytes(), 100).unwrap();
+    let mut valid = vec![here.sign(&claims()).unwrap()];
+    for file in [format!("{old}{}", public(&new)), format!("{new}{}", public(&old))] {
+        // Two processes never read a file in the same moment: what one signs meanwhile, the other must open.
+        for (first, then) in [(&here, &there), (&there, &here)] {
+            assert!(first.renew(file.as_bytes()).unwrap() && !first.renew(file.as_bytes()).unwrap());
+            for (at, signs) in [first, then].iter().enumerate() {
+                valid.push(signs.sign(&Claims { sub: format!("user{}{at}", valid.len()), ..claims() }).unwrap());
+            }
+            for text in &valid {
+                assert_eq!((refusal(&here, text), refusal(&there, text)), (None, None));
+            }
+        }
+    }
+    assert!(here.renew(new.as_bytes()).unwrap());
+    assert_eq!(refusal(&here, &valid[0]), Some(TokenRefusal::Invalid), "remembered, and yet of a withdrawn key");
+    assert_eq!(refusal(&here, valid.last().unwrap()), None);
+}
+
+#[test]
+fn a_file_that_cannot_be_used_changes_nothing() {
+    let (ours, _) = tokens();
+    let text = ours.sign(&claims()).unwrap();
+    let private = private_pem();
+    let half = &private[..private.len() / 2];
+    let other = pem::encode(&Pem::new("EC PRIVATE KEY", [1, 2, 3]));
+    let broken = pem::encode(&Pem::new("PUBLIC KEY", [1, 2, 3]));
+    let many = private.repeat(17);
+    for file in [
+        "",
+        "no key",
+        half,
+        &public_pem(&ours),
+        &other,
+        &format!("{private}{other}"),
+        &format!("{private}{broken}"),
+        &many,
+    ] {
+        assert!(Tokens::<Claims>::new(file.as_bytes(), 1).is_err(), "{file}");
+        let refused = ours.renew(file.as_bytes()).unwrap_err().to_string();
+        assert!(!refused.contains("MC4CAQ"), "{refused} tells of the key");
+    }
+    assert_eq!(refusal(&ours, &text), None);
 }
 
 #[test]
@@ -99,14 +155,14 @@ fn published_keys_are_public_and_named_by_their_thumbprint() {
         (&key["kty"], &key["crv"], &key["alg"], &key["use"]),
         (&json!("OKP"), &json!("Ed25519"), &json!("EdDSA"), &json!("sig"))
     );
-    assert_eq!(key["kid"].as_str(), tokens.header.kid.as_deref());
+    assert_eq!(key["kid"].as_str(), tokens.ring.load().header().unwrap().kid.as_deref());
     assert!(key.get("d").is_none());
 }
 
 #[test]
 fn headers_other_than_ours_are_refused_though_rightly_signed() {
     let (tokens, key) = tokens();
-    let kid = tokens.header.kid.clone().unwrap();
+    let kid = tokens.ring.load().keys[0].kid.clone();
     let payload = payload().to_string();
     let right = format!(r#"{{"typ":"JWT","alg":"EdDSA","kid":"{kid}"}}"#);
     assert_eq!(refusal(&tokens, &forged(&right, &payload, &key)), None);
@@ -130,7 +186,7 @@ fn headers_other_than_ours_are_refused_though_rightly_signed() {
 #[test]
 fn claims_other_than_ours_are_refused_though_rightly_signed() {
     let (tokens, key) = tokens();
-    let header = serde_json::to_string(&tokens.header).unwrap();
+    let header = serde_json::to_string(tokens.ring.load().header().unwrap()).unwrap();
     let now = unix_seconds();
     let wrong = [
         ("iss", json!("other")),
@@ -172,11 +228,12 @@ fn claims_other_than_ours_are_refused_though_rightly_signed() {
 fn no_mutated_token_opens() {
     let (tokens, _) = tokens();
     let text = tokens.sign(&claims()).unwrap();
-    let (kid, key) = tokens.keys.iter().next().unwrap();
+    let ring = tokens.ring.load();
+    let key = &ring.keys[0];
     let public = key.verifying.try_get_as_bytes().unwrap();
     let mut random = StdRng::seed_from_u64(7);
     for turn in 0..MUTATIONS {
-        let mutated = mutation(&text, (kid, public), &mut random);
+        let mutated = mutation(&text, (&key.kid, public), &mut random);
         if mutated != text {
             assert_eq!(refusal(&tokens, &mutated), Some(TokenRefusal::Invalid), "turn {turn}: {mutated}");
         }

@@ -20,8 +20,13 @@ const ADMIN_TOKEN: &str = "the-operators-of-the-tests";
 /// The password of the demo accounts `user00001` and so on.
 pub(crate) const PASSWORD: &str = "test-password";
 
-/// Demo accounts of each service.
-pub(crate) const USERS: u32 = 300;
+/// Demo accounts of each service, unless `TEST_USERS` says more.
+const USERS: u32 = 300;
+
+/// How many demo accounts each service has.
+pub(crate) fn users() -> u32 {
+    std::env::var("TEST_USERS").map_or(USERS, |users| users.parse().unwrap())
+}
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -70,7 +75,7 @@ impl TestService {
         let limits = Limits { connections: 2, wait: PATIENCE, statement: PATIENCE };
         let db = Db::new(database_url, limits).unwrap();
         db.migrate().await.unwrap();
-        let demo = Demo { users: USERS, password: Password::parse(PASSWORD).unwrap(), schedules: 0, seats: 1 };
+        let demo = Demo { users: users(), password: Password::parse(PASSWORD).unwrap(), schedules: 0, seats: 1 };
         seed::seed(&db, &demo).await.unwrap();
         db.close().await;
         Self::on(redis_url, database_url, settings).await
