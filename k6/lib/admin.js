@@ -69,12 +69,21 @@ export const placeOf = (userId, expected) =>
   send({ ...call('GET', `/admin/rooms/${ROOM}/places/${userId}`), expected: [expected] }, ADMIN_TOKEN);
 
 /**
+ * Every series of `/metrics` with its value, by its name with labels; null when there was no answer.
+ * @returns {Promise<Map<string, number> | null>}
+ */
+export async function readMetrics() {
+  const response = await http.asyncRequest('GET', `${ADMIN_URL}/metrics`, null, { tags: { name: 'metrics' } });
+  if (response.status !== 200) {
+    return null;
+  }
+  const lines = String(response.body).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]));
+}
+
+/**
  * The value of a series of `/metrics`, such as `anteroom_visits_active{room="main"}`; null when it is not there.
  * @param {string} series
  * @returns {Promise<number | null>}
  */
-export async function metric(series) {
-  const response = await http.asyncRequest('GET', `${ADMIN_URL}/metrics`, null, { tags: { name: 'metrics' } });
-  const line = String(response.body).split('\n').find((text) => text.startsWith(`${series} `));
-  return line ? Number(line.slice(series.length + 1)) : null;
-}
+export const metric = async (series) => (await readMetrics())?.get(series) ?? null;

@@ -19,15 +19,17 @@ export const errors = new Rate('errors');
  * @property {string} [key] an Idempotency-Key
  * @property {string} [ifMatch]
  * @property {number[]} expected the statuses that are right
+ * @property {boolean} [unread] the body stays text: a thousand seats are too much to parse for who wants one of them
  */
 
 /**
  * @typedef {object} Answer
  * @property {number} status 0 when there was none
- * @property {any} body what the JSON says; null without any
+ * @property {any} body what the JSON says, null without any; the text itself for what was to stay unread
  * @property {string} code the stable name of a refusal; empty for an answer that is none
  * @property {Record<string, string>} headers
  * @property {boolean} right
+ * @property {number} ms how long it took
  */
 
 /**
@@ -56,13 +58,20 @@ export const orElse = (c, ...statuses) => ({ ...c, expected: [...c.expected, ...
 export const only = (c, status) => ({ ...c, expected: [status] });
 
 /** @param {import('./accounts.js').Account} who */
-export const login = (who) => call('token', 'POST', '/auth/token', { ...who });
+export const login = ({ username, password }) => call('token', 'POST', '/auth/token', { username, password });
 export const position = () => call('position', 'GET', '/queue/position');
 export const leave = () => only(call('leave', 'POST', '/queue/leave'), 204);
 export const dates = () => call('dates', 'GET', '/reservations/available/dates');
 
 /** @param {string} scheduleId */
 export const seats = (scheduleId) => call('seats', 'GET', `/reservations/available/seat?scheduleId=${scheduleId}`);
+
+/**
+ * The same as text, for `anySeat` of `stock.js`.
+ * @param {string} scheduleId
+ * @returns {Call}
+ */
+export const seatsAsText = (scheduleId) => ({ ...seats(scheduleId), unread: true });
 
 /** @param {string} scheduleId */
 export const allSeats = (scheduleId) =>
@@ -98,6 +107,28 @@ export const charge = (amount, key) => ({ ...call('charge', 'POST', '/points/cha
 export const pay = ({ reservationId, amount }) =>
   call('pay', 'POST', '/reservations/pay', { reservationId, amount });
 
+/** @type {() => Record<string, string>} */
+let moment = () => ({});
+
+/**
+ * From now on every request and every error of this VU carries these tags as well, such as the stage of the test.
+ * @param {() => Record<string, string>} tags
+ */
+export function tagEach(tags) {
+  moment = tags;
+}
+
+/** @type {(name: string, answer: Answer) => void} */
+let listener = () => {};
+
+/**
+ * From now on every answer of this VU is told to this function as well, with the name of its request.
+ * @param {(name: string, answer: Answer) => void} listen
+ */
+export function listenTo(listen) {
+  listener = listen;
+}
+
 /**
  * Sends a call and judges the answer.
  * @param {Call} c
@@ -105,8 +136,10 @@ export const pay = ({ reservationId, amount }) =>
  * @returns {Promise<Answer>}
  */
 export async function send(c, token) {
-  const answer = await answerTo(c, token);
-  errors.add(!answer.right, { name: c.name });
+  const tags = { ...moment(), name: c.name };
+  const answer = await answerTo(c, token, tags);
+  errors.add(!answer.right, tags);
+  listener(c.name, answer);
   if (!answer.right) {
     complain(c, answer);
   }
@@ -115,24 +148,25 @@ export async function send(c, token) {
 
 /**
  * @param {Call} c
- * @param {string} [token]
+ * @param {string | undefined} token
+ * @param {Record<string, string>} tags
  * @returns {Promise<Answer>}
  */
-async function answerTo(c, token) {
+async function answerTo(c, token, tags) {
   let response;
   try {
     response = await http.asyncRequest(c.method, c.url, c.body ? JSON.stringify(c.body) : null, {
       headers: headersOf(c, token),
-      tags: { name: c.name },
+      tags,
       responseCallback: http.expectedStatuses(...c.expected),
       timeout: '30s',
     });
   } catch (refused) {
-    return { status: 0, body: null, code: String(refused), headers: {}, right: false };
+    return { status: 0, body: null, code: String(refused), headers: {}, right: false, ms: NaN };
   }
   const status = response.status;
-  const body = bodyOf(response);
-  return { status, body, code: body?.code ?? '', headers: response.headers, right: c.expected.includes(status) };
+  const body = c.unread && status === 200 ? String(response.body) : bodyOf(response);
+  return { status, body, code: body?.code ?? '', headers: response.headers, right: c.expected.includes(status), ms: response.timings.duration };
 }
 
 /**

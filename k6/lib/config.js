@@ -30,6 +30,10 @@ export const USERS = {
 export const ROOM = __ENV.ROOM || 'main';
 export const SCHEDULE = __ENV.SCHEDULE || '12345';
 
+/** The cores that the service and its stores have, and the machine's memory: what their use is a share of. 0: unknown. */
+export const SERVICE_CORES = whole('SERVICE_CORES', 0);
+export const MEMORY_MB = whole('MEMORY_MB', 0);
+
 /** The folder for the results; without one they are only printed. */
 export const OUT = __ENV.OUT || '';
 
@@ -48,4 +52,22 @@ export function whole(name, fallback) {
     throw new Error(`${name} must be a whole number, not '${text}'`);
   }
   return Number(text);
+}
+
+/**
+ * A length of time from the environment, in seconds: `90`, `90s`, `15m` or `2h`.
+ * @param {string} name
+ * @param {number} fallback
+ * @returns {number}
+ */
+export function seconds(name, fallback) {
+  const text = __ENV[name];
+  if (text === undefined || text === '') {
+    return fallback;
+  }
+  const [, number, unit] = /^([0-9]+)(s|m|h|)$/.exec(text) ?? [];
+  if (!number) {
+    throw new Error(`${name} must be a length of time such as 90s, 15m or 2h, not '${text}'`);
+  }
+  return Number(number) * ({ m: 60, h: 3600 }[unit] ?? 1);
 }

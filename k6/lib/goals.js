@@ -4,7 +4,7 @@
 export const SEVEN = ['token', 'dates', 'seats', 'reserve', 'balance', 'charge', 'pay'];
 
 /** What every summary shows of a latency. */
-export const STATS = ['avg', 'med', 'p(95)', 'p(99)', 'max', 'count'];
+export const STATS = ['avg', 'min', 'med', 'p(95)', 'p(99)', 'max', 'count'];
 
 /**
  * The goals of each request: half a second in the mean and for 95 of 100, and less than one error in a thousand. A
@@ -16,6 +16,27 @@ export const goals = (names) => ({
   ...answered(names),
   ...Object.fromEntries(names.map((name) => [`http_req_duration{name:${name}}`, ['avg<500', 'p(95)<500']])),
 });
+
+/**
+ * The same goals once more for one part of the run, such as a stage: the whole would hide it. `p95` is the limit there, in
+ * milliseconds.
+ * @param {string[]} names
+ * @param {string} tag such as `stage:500`
+ * @param {number} [p95]
+ * @returns {Record<string, string[]>}
+ */
+export const goalsWhile = (names, tag, p95 = 500) => ({
+  [`errors{${tag}}`]: ['rate<0.001'],
+  ...Object.fromEntries(
+    names.flatMap((name) => [
+      [`http_reqs{name:${name},${tag}}`, ['count>0']],
+      [`http_req_duration{name:${name},${tag}}`, ['avg<500', `p(95)<${p95}`]],
+    ]),
+  ),
+});
+
+/** The goal of this house beyond the plan's, in milliseconds: for users who think one to three seconds. */
+export const OWN_P95_MS = 100;
 
 /**
  * For requests that only prepare the test or look at its outcome: they must be answered, and their times are shown.

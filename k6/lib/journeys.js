@@ -2,9 +2,8 @@
 
 import { check } from 'k6';
 import { Rate } from 'k6/metrics';
-import { balance, charge, dates, orElse, pay, reserve, seats, send } from './api.js';
-import { SCHEDULE } from './config.js';
-import { anyOf } from './time.js';
+import { balance, charge, dates, orElse, pay, reserve, seatsAsText, send } from './api.js';
+import { anySeat, demoSchedule, inTurn, worthAVisit } from './stock.js';
 
 /** Journeys that ended paid, by journey. */
 export const paid = new Rate('paid');
@@ -13,42 +12,52 @@ export const paid = new Rate('paid');
 export const paidGoals = { 'paid{journey:booking}': ['rate>=0.95'], 'paid{journey:charge}': ['rate>=0.95'] };
 
 /** How often another seat is tried when somebody was faster. */
-const TRIES = 3;
+const TRIES = 4;
 
 /**
  * How long a user thinks between two requests.
  * @typedef {() => Promise<void>} Pace
  */
 
+/** @typedef {{reservationId: string, amount: number}} Held */
+
 /**
- * Dates, seats, a reservation, the balance, the payment.
+ * Dates, seats, a reservation, the balance, a charge where it is short, the payment.
  * @param {import('./visit.js').Visitor} visitor
  * @param {Pace} think
+ * @param {number} [turn] which of the schedules shown is visited; the demo's own one without it
+ * @returns {Promise<boolean>} whether it ended paid
  */
-export async function booking(visitor, think) {
+export async function booking(visitor, think, turn) {
   const { token } = visitor;
   await think();
   const shown = await send(dates(), token);
-  check(shown, {
-    'the schedule is among the dates': (a) => a.body?.dates?.some((/** @type {any} */ d) => d.scheduleId === SCHEDULE),
-  });
-  const held = await holdAnySeat(token, think);
+  const offered = worthAVisit(shown);
+  check(shown, { 'schedules with seats are shown': () => offered.length > 0 });
+  const held = await holdAnySeat(token, think, turn === undefined ? demoSchedule : inTurn(offered, turn));
   await think();
-  const before = await send(balance(), token);
+  let before = (await send(balance(), token)).body?.balance;
+  if (held && before < held.amount) {
+    await think();
+    before = (await send(charge(held.amount), token)).body?.balance;
+  }
   const payment = held && (await payFor(held, token, think));
   if (payment) {
-    check(payment, { 'the price is taken': (p) => p.balance === before.body?.balance - p.amount });
+    check(payment, { 'the price is taken': (p) => p.balance === before - p.amount });
   }
   paid.add(Boolean(payment), { journey: 'booking' });
+  return Boolean(payment);
 }
 
 /**
  * The balance, a charge where it is short of `purse`, seats, a reservation, the payment.
  * @param {import('./visit.js').Visitor} visitor
  * @param {Pace} think
- * @param {{purse: number, key: string, again: boolean}} charging with `again` the charge is sent twice under its key
+ * @param {{purse: number, key: string, again: boolean, schedules?: import('./stock.js').Turn}} charging with `again` the
+ * charge is sent twice under its key
+ * @returns {Promise<boolean>} whether it ended paid
  */
-export async function chargeAndBook(visitor, think, { purse, key, again }) {
+export async function chargeAndBook(visitor, think, { purse, key, again, schedules = demoSchedule }) {
   const { token } = visitor;
   await think();
   const before = await send(balance(), token);
@@ -57,12 +66,13 @@ export async function chargeAndBook(visitor, think, { purse, key, again }) {
     await think();
     await chargeOnce(missing, purse, key, again, token);
   }
-  const held = await holdAnySeat(token, think);
+  const held = await holdAnySeat(token, think, schedules);
   const payment = held && (await payFor(held, token, think));
   if (payment && missing > 0) {
     check(payment, { 'what was charged is there': (p) => p.balance === purse - p.amount });
   }
   paid.add(Boolean(payment), { journey: 'charge' });
+  return Boolean(payment);
 }
 
 /**
@@ -91,29 +101,31 @@ async function chargeOnce(amount, purse, key, again, token) {
  * Holds any seat, another one when somebody was faster.
  * @param {string} token
  * @param {Pace} think
- * @returns {Promise<{reservationId: string, amount: number} | null>}
+ * @param {import('./stock.js').Turn} schedules
+ * @returns {Promise<Held | null>}
  */
-async function holdAnySeat(token, think) {
-  await think();
-  let free = (await send(seats(SCHEDULE), token)).body?.seats ?? [];
-  for (let i = 0; i < TRIES && free.length > 0; i += 1) {
-    const wanted = anyOf(free);
+async function holdAnySeat(token, think, schedules) {
+  for (let attempt = 0; attempt < TRIES; attempt += 1) {
+    const scheduleId = schedules(attempt);
     await think();
-    const held = await send(orElse(reserve(SCHEDULE, wanted.seatId), 409), token);
-    if (held.status === 200) {
-      check(held, {
-        'the seat is held': (a) => a.body.status === 'held' && a.body.seatId === wanted.seatId,
-        'at its price': (a) => a.body.amount === wanted.price,
-      });
-      return held.body;
+    const wanted = anySeat((await send(seatsAsText(scheduleId), token)).body);
+    if (wanted) {
+      await think();
+      const held = await send(orElse(reserve(scheduleId, wanted.seatId), 409), token);
+      if (held.status === 200) {
+        check(held, {
+          'the seat is held': (a) => a.body.status === 'held' && a.body.seatId === wanted.seatId,
+          'at its price': (a) => a.body.amount === wanted.price,
+        });
+        return held.body;
+      }
     }
-    free = (await send(seats(SCHEDULE), token)).body?.seats ?? [];
   }
   return null;
 }
 
 /**
- * @param {{reservationId: string, amount: number}} held
+ * @param {Held} held
  * @param {string} token
  * @param {Pace} think
  * @returns {Promise<any>} the payment, null when it was refused

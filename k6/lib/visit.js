@@ -14,6 +14,7 @@ export const waited = new Trend('waited', true);
  * @property {number | null} position
  * @property {number} epoch
  * @property {number} pollAfterMs
+ * @property {{p50Seconds: number, p90Seconds: number} | null} eta
  * @property {string | null} activeUntil
  * @property {string} [token]
  * @property {string} serverTime
@@ -36,15 +37,15 @@ export const waited = new Trend('waited', true);
 const UNDECIDED = ['verifying', 'scheduled', 'waiting'];
 
 /**
- * Takes a place and waits until it is a visit.
+ * Takes a place and waits until it is a visit. Whoever has a token already has a place, and only asks how it stands.
  * @param {import('./accounts.js').Account} account
  * @param {Watcher} [watch]
  * @returns {Promise<Visitor>} `place` is active, or how it ended instead
  */
 export async function enter(account, watch = () => {}) {
   /** @type {Visitor} */
-  const visitor = { account, token: '', place: null };
-  await ask(visitor, login(account), watch);
+  const visitor = { account, token: account.token ?? '', place: null };
+  await ask(visitor, account.token ? position() : login(account), watch);
   const since = Date.now();
   while (visitor.place && UNDECIDED.includes(visitor.place.status)) {
     await pause(visitor.place.pollAfterMs);

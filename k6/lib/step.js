@@ -1,0 +1,62 @@
+// One step of a test that grows until something breaks: what its users saw, and whether that met the goals.
+
+import { SEVEN } from './goals.js';
+
+const GOAL_MS = 500;
+const MOST_ERRORS = 0.001;
+/** Of the looks whether journeys are due, so many may find that they were due long ago: else the generator is the limit. */
+const MOST_LATE = 0.05;
+
+/** A step that has just begun. */
+export function newStep() {
+  /** @type {Record<string, number[]>} */
+  const took = {};
+  const seen = { answers: 0, wrong: 0, paid: 0, unpaid: 0, away: 0, looks: 0, late: 0 };
+  return {
+    took,
+    seen,
+    /** @param {string} name @param {import('./api.js').Answer} answer */
+    add: (name, answer) => {
+      seen.answers += 1;
+      seen.wrong += answer.right ? 0 : 1;
+      (took[name] ??= []).push(Number.isNaN(answer.ms) ? Infinity : answer.ms);
+    },
+    /** @param {boolean} paid */
+    ended: (paid) => {
+      seen[paid ? 'paid' : 'unpaid'] += 1;
+    },
+    turnedAway: () => {
+      seen.away += 1;
+    },
+    /** @param {boolean} late */
+    late: (late) => {
+      seen.looks += 1;
+      seen.late += late ? 1 : 0;
+    },
+  };
+}
+
+/**
+ * What broke in a step, an empty text for nothing, and how many journeys ended paid in a second.
+ * @param {ReturnType<typeof newStep>} step
+ * @param {number} lengthS
+ * @returns {{broken: string, paidPerSecond: number}}
+ */
+export function judgeStep({ took, seen }, lengthS) {
+  const paidPerSecond = seen.paid / lengthS;
+  const slow = SEVEN.find((name) => took[name] && p95(took[name]) >= GOAL_MS);
+  const broken =
+    (seen.late > seen.looks * MOST_LATE && 'the generator came too late') ||
+    (slow && `p95 of ${slow} was ${Math.round(p95(took[slow]))} ms`) ||
+    (seen.wrong > seen.answers * MOST_ERRORS && `${seen.wrong} of ${seen.answers} answers were errors`) ||
+    (seen.away > 0 && `${seen.away} users were still on their last journey when they were to begin the next`) ||
+    (seen.unpaid > (seen.paid + seen.unpaid) * 0.05 && `${seen.unpaid} of ${seen.paid + seen.unpaid} journeys ended unpaid`) ||
+    '';
+  return { broken, paidPerSecond };
+}
+
+/** @param {number[]} list */
+export function p95(list) {
+  const sorted = [...list].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.95))];
+}
