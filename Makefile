@@ -1,18 +1,19 @@
 # The commands of the house. `make help` lists them; each is a line or two that can also be typed by hand.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench load
+.PHONY: help setup run test check bench load load-all report
 
 # For `make run`: what follows `anteroom dev`, as in `make run ARGS="--fresh --port 9000"`.
 ARGS ?=
-# For `make load`: which test of k6/, as in `make load TEST=contention USERS=1000 SEATS=50` (see k6/README.md).
+# For `make load`: which test of k6/, as in `make load TEST=contention USERS=1000 SEATS=50` (see k6/README.md). USERS, SEATS, DURATION and RATE
+# are taken from the environment, as is PROGRAM.
 TEST ?= smoke
 
 # Programs that scripts/setup put beside the source come after those of the machine.
 export PATH := $(PATH):$(CURDIR)/.tools/bin
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 setup: ## install what is missing: redis-server, PostgreSQL, k6, wrk
 	@scripts/setup
@@ -38,6 +39,13 @@ bench: ## measure the choices that were made by measuring
 	@scripts/setup stores
 	cargo bench --bench ratios
 
-load: ## a load test against a service of its own, or against BASE_URL: TEST=smoke, contention, spike, adr
+load: ## a load test against a service of its own, or against BASE_URL: TEST=smoke, staged, spike, … (k6/README.md)
 	@scripts/setup stores load
 	k6/run $(TEST)
+
+load-all: ## every load test in full, one after the other, hours in all; what has a verdict for this commit is left out
+	@scripts/setup stores load
+	k6/all
+
+report: ## the load tests' runs side by side: target/load/compare.html
+	k6/compare

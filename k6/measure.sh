@@ -34,32 +34,3 @@ keep_sampling() {
     PAGE_SIZE=$(getconf PAGESIZE)
     while sample "$@"; do sleep 1; done
 }
-
-# Reads samples; says for each: cores used in the mean, cores used in the busiest ten seconds, the most memory. Samples
-# before the run itself (k6 reads its scripts then) and after the end of k6 do not count.
-digest_samples() {
-    awk -v run_seconds="$1" '
-        $2 < at[n, 2] { exit }
-        { n++; for (i = 1; i <= NF; i++) at[n, i] = $i }
-        function used(column, from, to) {
-            return at[to, 1] > at[from, 1] ? (at[to, column] - at[from, column]) / (at[to, 1] - at[from, 1]) : 0
-        }
-        END {
-            first = 1
-            while (first < n - 1 && at[first, 1] < at[n, 1] - run_seconds) first++
-            split("k6 service redis postgres others", name, " ")
-            for (column = 2; column <= 6; column++) {
-                busiest = 0
-                from = first
-                for (to = first + 1; to <= n; to++) {
-                    while (at[to, 1] - at[from + 1, 1] >= 10) from++
-                    if (at[to, 1] - at[from, 1] >= 9 && used(column, from, to) > busiest) busiest = used(column, from, to)
-                }
-                if (!busiest) busiest = used(column, first, n)
-                most = 0
-                for (to = first; to <= n; to++) if (at[to, column + 4] > most) most = at[to, column + 4]
-                printf "%s %.2f %.2f %s\n", name[column - 1], used(column, first, n), busiest,
-                    (column == 3 || column == 4) ? most : "-"
-            }
-        }' "$2"
-}

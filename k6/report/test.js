@@ -1,0 +1,95 @@
+// The verdict's own test, on made-up runs: what is planted must be found, and nothing else. `k6 run k6/report/test.js`
+
+import { check } from 'k6';
+import { judge } from './judge.js';
+import { markdown } from './markdown.js';
+import { merge, quantile, readSeries } from './series.js';
+import { readUsage } from './usage.js';
+
+export const options = { thresholds: { checks: ['rate==1'] } };
+
+const ENV = { cores: 2, k6CoreCount: 1, serviceCoreCount: 1, memoryMb: 8_000 };
+
+/**
+ * A run in which everything is well, but for what is given.
+ * @param {Record<string, import('./judge.js').Metric>} metrics
+ * @param {Partial<import('./judge.js').Run>} [more]
+ * @returns {import('./judge.js').Run}
+ */
+const run = (metrics, more = {}) => ({
+  test: 'soak',
+  requests: { pay: 'pay' },
+  judgeMachine: true,
+  data: {
+    metrics: { ...latency(12), ...metrics },
+    root_group: { checks: [], groups: [] },
+    state: { testRunDurationMs: 30_000 },
+  },
+  env: ENV,
+  ...more,
+});
+
+/** @param {number} p95 @returns {Record<string, import('./judge.js').Metric>} */
+const latency = (p95) => ({
+  'http_req_duration{name:pay}': {
+    type: 'trend',
+    values: { avg: p95 / 2, 'p(95)': p95 },
+    thresholds: { 'p(95)<500': { ok: p95 < 500 } },
+  },
+  'http_reqs{name:pay}': { type: 'counter', values: { count: 100, rate: 10 }, thresholds: { 'count>0': { ok: true } } },
+});
+
+/** Cores used for half a minute by k6, the service and others. @param {number} k6 @param {number} service @param {number} others */
+const samples = (k6, service, others) =>
+  Array.from({ length: 31 }, (_, s) => `${1_000 + s} ${k6 * s} ${service * s} 0 0 ${others * s} 100 20`).join('\n');
+
+/** @param {string} text */
+const usage = (text) => readUsage(text, ENV, 30);
+
+/** Half an hour with one payment a second. @param {(second: number) => number} ms */
+const halfAnHour = (ms) =>
+  readSeries(
+    Array.from({ length: 1_800 }, (_, s) => {
+      const bin = Math.floor(Math.log(ms(s) / 0.1) / Math.log(1.1));
+      return `r\t${5_000 + s}\tpay\t1\t0\t${ms(s)}\t${ms(s)}\t${bin}:1`;
+    }).join('\n'),
+  );
+
+const TWICE = { type: 'rate', values: { rate: 12 / 13 }, thresholds: { 'rate==1': { ok: false } } };
+
+/** @type {Record<string, () => boolean>} */
+const CASES = {
+  'a run in which all is well passes': () => judge(run({})).verdict === 'PASS',
+  'a slow request fails it, and is named': () => {
+    const slow = run(latency(2_000));
+    const judged = judge(slow);
+    return judged.verdict === 'FAIL' && !judged.rows[0].ok && markdown(judged, slow).includes('**missed**: p95 of pay <500 ms, measured 2000');
+  },
+  'a slow stage fails it although the whole is fast': () => {
+    const stage = { type: 'trend', values: { avg: 300, 'p(95)': 700 }, thresholds: { 'p(95)<500': { ok: false } } };
+    const judged = judge(run({ 'http_req_duration{name:pay,stage:to 1000}': stage }));
+    return judged.verdict === 'FAIL' && judged.rows[0].ok && judged.stages[0].name === 'to 1000';
+  },
+  'a seat sold twice fails it, by the invariants': () => {
+    const judged = judge(run({ invariants: TWICE }));
+    return judged.verdict === 'FAIL' && judged.goals.some((goal) => !goal.ok && goal.what.startsWith('invariants'));
+  },
+  'a second winner of a seat fails it': () => {
+    const winners = { type: 'counter', values: { count: 2, rate: 1 }, thresholds: { 'count==1': { ok: false } } };
+    return judge(run({ winners })).verdict === 'FAIL';
+  },
+  'a busy service fails it': () => judge(run({}, { usage: usage(samples(0.1, 0.9, 0)) })).verdict === 'FAIL',
+  'a generator out of breath leaves it open': () => judge(run({}, { usage: usage(samples(0.9, 0.3, 0)) })).verdict === 'INCONCLUSIVE',
+  'and so do other programs': () => judge(run({}, { usage: usage(samples(0.1, 0.3, 0.5)) })).verdict === 'INCONCLUSIVE',
+  'a machine with room to spare passes': () => judge(run({}, { usage: usage(samples(0.5, 0.5, 0.01)) })).verdict === 'PASS',
+  'a drift fails a soak': () => judge(run({}, { series: halfAnHour((s) => (s < 1_200 ? 10 : 30)) })).verdict === 'FAIL',
+  'a steady soak passes': () => judge(run({}, { series: halfAnHour(() => 10) })).verdict === 'PASS',
+  'bins of many seconds tell the quantile of all': () => {
+    const half = quantile(merge(halfAnHour((s) => (s % 10 === 0 ? 100 : 10)).requests.get('pay') ?? new Map(), 0, 1_000), 0.5);
+    return half !== null && Math.abs(half - 10) < 1.5;
+  },
+};
+
+export default function () {
+  check(null, CASES);
+}
