@@ -72,7 +72,7 @@ impl Walk {
             *["open", "open", "open", "open", "open", "draining", "paused", "closed"].choose(&mut self.random).unwrap();
         let capacity = self.random.random_range(0..8).to_string();
         let rate = *["500", "500", "500", "50", "0.5", "0"].choose(&mut self.random).unwrap();
-        let limit = *["12", "100", "100"].choose(&mut self.random).unwrap();
+        let limit = *["12", "100"].choose(&mut self.random).unwrap();
         let settings = ["state", state, "capacity", &capacity, "admitPerSecond", rate, "queueLimit", limit];
         let head = [incarnation(self.epoch), self.version.to_string()];
         let args: Vec<_> = head.into_iter().chain(settings.map(str::to_owned)).collect();
