@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::Booking;
 use crate::clock;
 use crate::error::Fault;
-use crate::ids::ScheduleId;
-use crate::ledger::{self, Due, Owed, Settle, Settled};
-use crate::seats::{self, Reservation, ReservationState};
+use crate::ids::{ReservationId, ScheduleId};
+use crate::ledger::{self, Due, Owed, Payment, Settle, Settled};
+use crate::seats::{self, Reservation, ReservationState, Schedule};
 
 /// Rows of the outbox, or stale payments of one schedule, looked after by one run.
 const AT_ONCE: u32 = 100;
@@ -34,7 +34,11 @@ async fn tell_settled(booking: &Booking, settle: &Settle) -> Result<(), Fault> {
     ledger::project(&booking.ledger, &changed.user_id, changed.balance, changed.version).await?;
     let Some(schedule) = booking.seats.schedule(ScheduleId(settle.schedule_id)) else { return Ok(()) };
     let Some(payment) = ledger::payment_of(&booking.ledger, &settle.reservation_id).await? else { return Ok(()) };
-    let paid = Reservation {
+    seats::settle(&booking.seats, &schedule, &as_reservation(payment)).await
+}
+
+fn as_reservation(payment: Payment) -> Reservation {
+    Reservation {
         id: payment.reservation,
         schedule: payment.schedule,
         user: payment.user,
@@ -43,22 +47,34 @@ async fn tell_settled(booking: &Booking, settle: &Settle) -> Result<(), Fault> {
         state: ReservationState::Confirmed,
         expires_ms: None,
         attempt: None,
-    };
-    seats::settle(&booking.seats, &schedule, &paid).await
+    }
 }
 
 /// Settles payments that have been under way for longer than a payment takes: their process died, or Postgres did.
 pub async fn settle_stale(booking: &Booking) -> Result<(), Fault> {
     for schedule in booking.seats.all() {
-        for held in seats::stale(&booking.seats, &schedule, AT_ONCE).await? {
-            let Some(attempt) = held.attempt.clone() else { continue };
-            match ledger::settle_unknown(&booking.ledger, &held.id, &attempt).await? {
-                Settled::Paid(_) => seats::settle(&booking.seats, &schedule, &held).await?,
-                Settled::Void => seats::abort_payment(&booking.seats, &schedule, &held, &attempt).await?,
-            }
+        for id in seats::stale(&booking.seats, &schedule, AT_ONCE).await? {
+            settle_one(booking, &schedule, &id).await?;
         }
     }
     Ok(())
+}
+
+async fn settle_one(booking: &Booking, schedule: &Arc<Schedule>, id: &ReservationId) -> Result<(), Fault> {
+    let found = seats::find(&booking.seats, schedule, id).await?;
+    let paying = found.filter(|held| held.state == ReservationState::Paying);
+    if let Some((held, attempt)) = paying.and_then(|held| held.attempt.clone().map(|attempt| (held, attempt))) {
+        return match ledger::settle_unknown(&booking.ledger, id, &attempt).await? {
+            Settled::Paid(_) => seats::settle(&booking.seats, schedule, &held).await,
+            Settled::Void => seats::abort_payment(&booking.seats, schedule, &held, &attempt).await,
+        };
+    }
+    // Redis forgot what was to be paid, and under which attempt. What is in Postgres is paid; what comes there yet, if
+    // anything does, has its row in the outbox. So this can be let go, and nothing is lost.
+    match ledger::payment_of(&booking.ledger, id).await? {
+        Some(payment) => seats::settle(&booking.seats, schedule, &as_reservation(payment)).await,
+        None => seats::forget_payment(&booking.seats, schedule, id).await,
+    }
 }
 
 /// Ends holds whose time is over, in every schedule, and sees what is free.

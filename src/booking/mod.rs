@@ -4,6 +4,7 @@
 mod answers;
 mod invariants;
 mod jobs;
+mod owned;
 mod pay;
 mod reserve;
 
@@ -33,11 +34,12 @@ pub struct Booking {
     pub(crate) seats: Arc<Seats>,
     pub(crate) ledger: Arc<Ledger>,
     payments: Cache<ReservationId, Arc<Payment>>,
+    owned: owned::Owned,
 }
 
 impl Booking {
     /// Booking, on top of the rooms that it walks through.
     pub fn new(redis: Arc<Redis>, queue: Arc<Queue>, seats: Arc<Seats>, ledger: Arc<Ledger>) -> Self {
-        Self { redis, queue, seats, ledger, payments: Cache::new(PAYMENTS_REMEMBERED) }
+        Self { redis, queue, seats, ledger, payments: Cache::new(PAYMENTS_REMEMBERED), owned: owned::owned() }
     }
 }

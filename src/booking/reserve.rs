@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Booking;
+use super::owned::{own_payment, payments_of};
 use crate::error::Fault;
 use crate::ids::{ReservationId, RoomName, ScheduleId, UserId};
 use crate::ledger::{self, Payment};
@@ -63,35 +64,38 @@ pub async fn reserve(
             }
             Ok(Reserved::Held(held))
         }
-        Err(HoldRefusal::Sold { reservation, seats, alternatives }) => match paid(booking, &reservation).await? {
-            Some(payment) if payment.user == *standing.user => Ok(Reserved::Paid(payment)),
-            _ => Err(HoldRefusal::Taken { seats, alternatives }.into()),
-        },
+        Err(HoldRefusal::Sold { reservation, seats, alternatives }) => {
+            match own_payment(booking, standing.user, &reservation, Some(&schedule)).await? {
+                Some(payment) => Ok(Reserved::Paid(payment)),
+                None => Err(HoldRefusal::Taken { seats, alternatives }.into()),
+            }
+        }
         Err(refusal) => Err(refusal.into()),
     }
 }
 
 /// One of the caller's own reservations.
 pub async fn find(booking: &Booking, user: &UserId, id: &ReservationId) -> Result<Option<Reserved>, Fault> {
-    if let Some(held) = find_held(booking, id).await? {
-        let (mine, confirmed) = (held.1.user == *user, held.1.state == ReservationState::Confirmed);
-        if !confirmed || !mine {
-            return Ok(mine.then_some(Reserved::Held(held.1)));
-        }
+    match find_held(booking, id).await? {
+        Some((_, held)) if held.user != *user => Ok(None),
+        Some((_, held)) if held.state != ReservationState::Confirmed => Ok(Some(Reserved::Held(held))),
+        Some(_) => Ok(paid(booking, id).await?.map(Reserved::Paid)),
+        None => Ok(own_payment(booking, user, id, schedule_of(booking, id).as_ref()).await?.map(Reserved::Paid)),
     }
-    Ok(paid(booking, id).await?.filter(|payment| payment.user == *user).map(Reserved::Paid))
 }
 
 /// The caller's own reservations: those that Redis remembers, and all that are paid.
 pub async fn list(booking: &Booking, standing: Standing<'_>) -> Result<Vec<Reserved>, Fault> {
+    let payments = payments_of(booking, standing.user).await?;
+    let is_paid = |one: &Reservation| {
+        one.state == ReservationState::Confirmed || payments.iter().any(|payment| payment.reservation == one.id)
+    };
     let mut list = Vec::new();
     for schedule in booking.seats.schedules_of(standing.room) {
         let held = seats::list_held(&booking.seats, &schedule, standing.user).await?;
-        let unpaid = held.into_iter().filter(|one| one.state != ReservationState::Confirmed);
-        list.extend(unpaid.map(Reserved::Held));
+        list.extend(held.into_iter().filter(|one| !is_paid(one)).map(Reserved::Held));
     }
-    let payments = ledger::payments_of_user(&booking.ledger, standing.user).await?;
-    list.extend(payments.into_iter().map(|payment| Reserved::Paid(Arc::new(payment))));
+    list.extend(payments.iter().map(|payment| Reserved::Paid(Arc::clone(payment))));
     Ok(list)
 }
 
@@ -101,7 +105,7 @@ pub async fn cancel(booking: &Booking, user: &UserId, id: &ReservationId) -> Res
         Some((schedule, held)) if held.user == *user => seats::cancel(&booking.seats, &schedule, &held).await,
         Some(_) => Ok(Cancel::Unknown),
         None => {
-            let payment = paid(booking, id).await?.filter(|payment| payment.user == *user);
+            let payment = own_payment(booking, user, id, schedule_of(booking, id).as_ref()).await?;
             Ok(if payment.is_some() { Cancel::Confirmed } else { Cancel::Unknown })
         }
     }
@@ -121,13 +125,16 @@ pub async fn leave(booking: &Booking, session: &Session) -> Result<Left, Fault> 
     queue::leave(&booking.queue, session).await
 }
 
+/// The schedule that a reservation's id tells.
+fn schedule_of(booking: &Booking, id: &ReservationId) -> Option<Arc<Schedule>> {
+    id.schedule().and_then(|schedule| booking.seats.schedule(schedule))
+}
+
 pub(super) async fn find_held(
     booking: &Booking,
     id: &ReservationId,
 ) -> Result<Option<(Arc<Schedule>, Reservation)>, Fault> {
-    let Some(schedule) = id.schedule().and_then(|schedule| booking.seats.schedule(schedule)) else {
-        return Ok(None);
-    };
+    let Some(schedule) = schedule_of(booking, id) else { return Ok(None) };
     let found = seats::find(&booking.seats, &schedule, id).await?;
     Ok(found.map(|held| (schedule, held)))
 }

@@ -33,7 +33,9 @@ pub use charge::{Charged, charge};
 pub use invariants::{Check, check};
 pub use keyed::{Key, Recorded, record, recorded_answer, sweep_keys};
 pub use outbox::{Changed, Due, Owed, Settle, outbox_done, outbox_due, outbox_pending};
-pub use payment::{Paid, PayOrder, Payment, Settled, pay, payment_of, payments_of_user, settle_unknown};
+pub use payment::{
+    LISTED_PAYMENTS, Paid, PayOrder, Payment, Settled, pay, payment_of, payments_of_user, settle_unknown,
+};
 pub use sold::{Sold, paid_since, sold_seats};
 
 use crate::config::Config;

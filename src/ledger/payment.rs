@@ -19,7 +19,7 @@ const PAYMENTS_OF_USER: &str = "\
 select payment_answer(reservation_id) from payments where user_id = $1 order by paid_at desc, id limit $2";
 
 /// The latest payments of one account that are listed.
-const LISTED: i64 = 1_000;
+pub const LISTED_PAYMENTS: u16 = 1_000;
 
 /// What is to be paid, by whom, under which attempt.
 #[derive(Debug, Clone)]
@@ -127,8 +127,11 @@ pub async fn payment_of(ledger: &Ledger, reservation: &ReservationId) -> Result<
 pub async fn payments_of_user(ledger: &Ledger, user: &UserId) -> Result<Vec<Payment>, Fault> {
     let _turn = ledger.core.lists.acquire().await.map_err(|e| Fault::Defect(e.to_string()))?;
     let pool = ledger.db().pool();
-    let found: Vec<Json<PaymentAnswer>> =
-        sqlx::query_scalar(PAYMENTS_OF_USER).bind(user.as_str()).bind(LISTED).fetch_all(pool).await?;
+    let found: Vec<Json<PaymentAnswer>> = sqlx::query_scalar(PAYMENTS_OF_USER)
+        .bind(user.as_str())
+        .bind(i64::from(LISTED_PAYMENTS))
+        .fetch_all(pool)
+        .await?;
     Ok(found.into_iter().map(|Json(answer)| answer.into()).collect())
 }
 

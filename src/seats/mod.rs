@@ -25,7 +25,8 @@ pub use best::find_together;
 pub use hold::{Asking, HoldRefusal, Wanted, hold};
 pub use plan::{Plan, Schedule, Seat, refresh_plans};
 pub use reservation::{
-    Begin, Cancel, Reservation, ReservationState, abort_payment, begin_payment, cancel, find, list_held, settle, stale,
+    Begin, Cancel, Reservation, ReservationState, abort_payment, begin_payment, cancel, count_owned, find,
+    forget_payment, list_held, settle, stale,
 };
 
 /// For how long a reservation is remembered after its hold was made, ms: a day, as Idempotency-Keys are.

@@ -177,11 +177,17 @@ pub async fn settle(seats: &Seats, schedule: &Arc<Schedule>, paid: &Reservation)
     Ok(())
 }
 
-/// Reservations whose payment has been under way for longer than a payment takes.
-pub async fn stale(seats: &Seats, schedule: &Schedule, most: u32) -> Result<Vec<Reservation>, Fault> {
-    let mut list = Vec::new();
-    for id in scripts::stale_payments(schedule.hall(&seats.redis), most).await? {
-        list.extend(find(seats, schedule, &id).await?);
-    }
-    Ok(list)
+/// Reservations whose payment has been under way for longer than a payment takes; the oldest first.
+pub async fn stale(seats: &Seats, schedule: &Schedule, most: u32) -> Result<Vec<ReservationId>, Fault> {
+    scripts::stale_payments(schedule.hall(&seats.redis), most).await
+}
+
+/// Looks after a payment no longer, unless its reservation is being paid.
+pub async fn forget_payment(seats: &Seats, schedule: &Arc<Schedule>, id: &ReservationId) -> Result<(), Fault> {
+    believing!(seats, schedule, |hall| scripts::forget_payment(hall, id))
+}
+
+/// How many seats of a schedule an account owns. Where Redis forgot, it is told first.
+pub async fn count_owned(seats: &Seats, schedule: &Arc<Schedule>, user: &UserId) -> Result<u64, Fault> {
+    believing!(seats, schedule, |hall| scripts::count_owned(hall, user))
 }

@@ -20,6 +20,7 @@ mod http_ground_layer;
 mod http_ground_requests;
 mod ledger;
 mod openapi;
+mod own_reservations;
 mod recovery;
 mod redis_docs;
 mod scale;

@@ -41,6 +41,8 @@ pub static ALL: &[&Script] = &[
     &seats::SETUP_SCHEDULE,
     &seats::RESTORE_SOLD,
     &seats::STALE_PAYMENTS,
+    &seats::FORGET_PAYMENT,
+    &seats::COUNT_OWNED,
     &seats::CENSUS,
 ];
 

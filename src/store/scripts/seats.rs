@@ -20,6 +20,8 @@ script!(AVAILABILITY, "seats/availability");
 script!(SETUP_SCHEDULE, "seats/setup_schedule");
 script!(RESTORE_SOLD, "seats/restore_sold");
 script!(STALE_PAYMENTS, "seats/stale_payments");
+script!(FORGET_PAYMENT, "seats/forget_payment");
+script!(COUNT_OWNED, "seats/count_owned");
 script!(CENSUS, "seats/census");
 
 /// The score of a seat that an account owns: it never ends. As in `settle.lua`.
@@ -261,6 +263,28 @@ pub(crate) async fn stale_payments(hall: Hall<'_>, most: u32) -> Result<Vec<Rese
     let k = hall.keys;
     let reply: Reply = hall.redis.call(Call::new(&STALE_PAYMENTS, &[&k.paying]).arg(most)).await?;
     (0..reply.texts_from(0)?.len()).map(|at| reservation_at(&reply, at)).collect()
+}
+
+/// Nothing happens where the payment is under way.
+pub(crate) async fn forget_payment(hall: Hall<'_>, id: &ReservationId) -> Result<(), Fault> {
+    let k = hall.keys;
+    let call = Call::new(&FORGET_PAYMENT, &[&k.meta, &k.reservation(id), &k.paying]);
+    let reply: Reply = hall.redis.call_in(hall.epoch.0, call, |c| c.arg(id.as_str())).await?;
+    match reply.word()? {
+        "paying" | "forgotten" => Ok(()),
+        _ => Err(reply.unexpected()),
+    }
+}
+
+/// How many seats of the schedule an account owns.
+pub(crate) async fn count_owned(hall: Hall<'_>, user: &UserId) -> Result<u64, Fault> {
+    let k = hall.keys;
+    let call = Call::new(&COUNT_OWNED, &[&k.meta, &k.user(user)]);
+    let reply: Reply = hall.redis.call_in(hall.epoch.0, call, |c| c).await?;
+    match reply.word()? {
+        "owns" => reply.count(1),
+        _ => Err(reply.unexpected()),
+    }
 }
 
 /// Every hold and every sold seat of a schedule at one moment.

@@ -63,10 +63,12 @@ async fn visit(service: &TestService, token: &str, ends: Instant) -> usize {
         if place.body["status"] != "active" {
             continue;
         }
-        asked += 4;
+        asked += 6;
         service.get("/reservations/available/dates", token).await;
         service.get("/reservations/available/seat?scheduleId=12346", token).await;
         service.get("/points/balance", token).await;
+        service.get("/reservations", token).await;
+        service.get(&format!("/reservations/guess-{}", rand::random::<u64>()), token).await;
         let held = service.post("/reservations", token, &json!({ "scheduleId": 12_346, "best": 1 })).await;
         if let (StatusCode::OK, Some(id)) = (held.status, held.body["reservationId"].as_str())
             && rand::random_bool(0.8)

@@ -1,0 +1,91 @@
+//! Looking at one's own reservations, and what becomes of a payment whose reservation Redis forgot.
+
+use anteroom::booking;
+use anteroom::ids::{ReservationId, ScheduleId};
+use deadpool_redis::redis::Value;
+use serde_json::json;
+
+use crate::support::TestService;
+use crate::support::service::Answer;
+
+const SCHEDULE: i64 = 12_346;
+
+/// No reading of payments gets through, whoever asks.
+const HIDE: &str = "alter table payments rename to hidden_payments";
+const SHOW: &str = "alter table hidden_payments rename to payments";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_paid_nothing_looks_around_without_postgres() {
+    let service = TestService::start(&[]).await;
+    let (payer, looker) = (service.visitor(1).await, service.visitor(2).await);
+    let sold = paid(&service, &payer, "A1").await;
+    let (unknown, other) = (ReservationId::generate(ScheduleId(SCHEDULE)), service.another().await);
+    service.sql(HIDE).await;
+    // Also in a process that does not remember the payment.
+    for process in [&service, &other] {
+        let held = process.hold(&looker, SCHEDULE, "A2").await;
+        let list = process.get("/reservations", &looker).await;
+        assert_eq!(list.is(200).body["reservations"], json!([held.is(200).body]));
+        process.get(&format!("/reservations/{}", held.text("reservationId")), &looker).await.is(200);
+        for none in [sold.text("reservationId"), unknown.as_str(), "res123", "guessed"] {
+            process.get(&format!("/reservations/{none}"), &looker).await.refused(404, "unknown-reservation");
+            process.delete(&format!("/reservations/{none}"), &looker).await.refused(404, "unknown-reservation");
+        }
+        process.hold(&looker, SCHEDULE, "A1").await.refused(409, "seat-taken");
+    }
+    service.sql(SHOW).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_paid_sees_each_payment_once_wherever_they_look() {
+    let service = TestService::start(&[]).await;
+    let other = service.another().await;
+    let payer = service.visitor(1).await;
+    let ids = async |process: &TestService| {
+        let list = process.get("/reservations", &payer).await;
+        let list = list.is(200).body["reservations"].as_array().unwrap().clone();
+        assert!(list.iter().all(|one| one["status"] == "confirmed"), "{list:?}");
+        list.into_iter().map(|one| one["reservationId"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let mut expected = Vec::new();
+    for (seat, process) in [("A1", &service), ("A2", &other), ("A3", &service)] {
+        expected.insert(0, paid(process, &payer, seat).await.text("reservationId").to_owned());
+        assert_eq!((ids(&service).await, ids(&other).await), (expected.clone(), expected.clone()));
+    }
+    service.sql(HIDE).await;
+    assert_eq!((ids(&service).await, ids(&other).await), (expected.clone(), expected.clone()), "nothing has changed");
+    service.sql(SHOW).await;
+    service.redis(&["FLUSHDB"]);
+    assert_eq!(ids(&service).await, expected, "a Redis that forgot is told first");
+    service.get(&format!("/reservations/{}", expected[0]), &payer).await.is(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_whose_reservation_redis_forgot_is_settled_or_let_go() {
+    let service = TestService::start(&[]).await;
+    let payer = service.visitor(1).await;
+    let sold = paid(&service, &payer, "A1").await.text("reservationId").to_owned();
+    let never = ReservationId::generate(ScheduleId(SCHEDULE)).to_string();
+    service.redis(&["DEL", &key(&format!("reservation:{sold}"))]);
+    service.redis(&["HDEL", &key("sold"), "A1"]);
+    for id in [&sold, &never] {
+        service.redis(&["ZADD", &key("paying"), "1", id]);
+    }
+    booking::settle_stale(&service.service.app.booking).await.unwrap();
+    assert_eq!(service.redis(&["EXISTS", &key("paying")]), Value::Int(0), "neither is looked after any more");
+    assert_eq!(service.redis(&["HGET", &key("sold"), "A1"]), Value::BulkString(sold.clone().into_bytes()));
+    let found = service.get(&format!("/reservations/{sold}"), &payer).await;
+    assert_eq!(found.is(200).text("status"), "confirmed");
+    service.get(&format!("/reservations/{never}"), &payer).await.refused(404, "unknown-reservation");
+    service.assert_invariants().await;
+}
+
+async fn paid(service: &TestService, token: &str, seat: &str) -> Answer {
+    let held = service.hold(token, SCHEDULE, seat).await;
+    service.pay(token, held.is(200)).await.is(200);
+    held
+}
+
+fn key(part: &str) -> String {
+    format!("anteroom:{{s:{SCHEDULE}}}:{part}")
+}
