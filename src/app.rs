@@ -66,6 +66,7 @@ impl App {
             ledger: Arc::clone(&ledger),
             tokens,
             token_seconds: i64::try_from(config.token_seconds).unwrap_or(i64::MAX),
+            listeners: queue::Listeners { most: config.listeners, per_account: config.listeners_per_account },
         }));
         let parts = (Arc::clone(&redis), db.clone(), Arc::clone(&ledger));
         let seats = Arc::new(Seats::new(parts, config.seats_per_user, config.payment_seconds));

@@ -69,6 +69,10 @@ pub struct Config {
     pub balance_limit: i64,
     /// Open connections at most, on the public listener.
     pub connections: usize,
+    /// Streams of events at most. Each is an open connection too.
+    pub listeners: usize,
+    /// The same for one account in one room.
+    pub listeners_per_account: usize,
     /// Requests under way at most, for each class.
     pub in_flight: InFlight,
     /// Proxies whose `X-Forwarded-For` is believed, as addresses.
@@ -149,6 +153,8 @@ impl Default for Config {
             payment_seconds: 30,
             balance_limit: 1_000_000_000_000,
             connections: 15_000,
+            listeners: 10_000,
+            listeners_per_account: 8,
             in_flight: InFlight::default(),
             trusted_proxies: Vec::new(),
             public_url: String::new(),

@@ -118,6 +118,7 @@ async fn follow_rooms(app: Arc<App>, mut beats: watch::Receiver<u64>, with: (Can
         for room in app.queue.rooms() {
             if !known.contains(&room.name) {
                 known.push(room.name.clone());
+                tasks.spawn(tell_room(Arc::clone(&app), Arc::clone(&room), beats.clone(), stop.clone()));
                 tasks.spawn(follow_room(Arc::clone(&app), room, beats.clone(), stop.clone()));
             }
         }
@@ -141,6 +142,18 @@ async fn follow_room(app: Arc<App>, room: Arc<Room>, mut beats: watch::Receiver<
             tracing::error!(room = %room.name, %fault, "nobody is admitted; it is tried again");
         }
         failing = done.is_err();
+    }
+}
+
+/// Tells those who listen to a room where they stand, at each beat.
+async fn tell_room(app: Arc<App>, room: Arc<Room>, mut beats: watch::Receiver<u64>, stop: CancellationToken) {
+    let mut failing = false;
+    while stop.run_until_cancelled(beats.changed()).await.is_some_and(|beat| beat.is_ok()) {
+        let told = queue::announce(&app.queue, &room).await;
+        if let (Err(fault), false) = (&told, failing) {
+            tracing::error!(room = %room.name, %fault, "those who listen are told nothing new; it is tried again");
+        }
+        failing = told.is_err();
     }
 }
 

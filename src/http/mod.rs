@@ -8,6 +8,7 @@ mod caller;
 mod codes;
 mod connection;
 pub mod errors;
+mod events;
 mod fault_log;
 mod gate;
 mod health;
@@ -45,6 +46,7 @@ fn visitor_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(queue::position, queue::leave))
         .routes(routes!(queue::leave_by_beacon))
         .routes(routes!(queue::room))
+        .routes(routes!(events::events))
         .routes(routes!(verify::verify))
         .routes(routes!(keys::published))
         .routes(routes!(reservations::dates))
@@ -74,7 +76,7 @@ fn class(path: &str) -> Class {
     match path {
         "/auth/users" => Class::Signup,
         "/auth/token" => Class::Joining,
-        "/queue/position" | "/queue/leave" | "/queue/rooms/{room}" => Class::Polling,
+        "/queue/position" | "/queue/events" | "/queue/leave" | "/queue/rooms/{room}" => Class::Polling,
         "/queue/verify" => Class::Gate,
         path if path.starts_with("/reservations") || path.starts_with("/points") => Class::Booking,
         path if path.starts_with("/admin") => Class::Admin,

@@ -8,9 +8,12 @@ use crate::accounts::SignUpError;
 use crate::booking::{PayError, ReserveError};
 use crate::ledger::Refusal;
 use crate::login::LoginError;
-use crate::queue::{Answer, ChangeError, JoinError, PollError};
+use crate::queue::{Answer, ChangeError, JoinError, ListenError, PollError};
 use crate::seats::{Cancel, HoldRefusal};
 use crate::token::TokenRefusal;
+
+/// When to try again to listen, where an account has too many streams: one may have ended by then.
+const STREAMS_RETRY_SECONDS: u64 = 15;
 
 /// JSON that is ready.
 pub(super) fn json(body: Bytes) -> Response {
@@ -49,6 +52,18 @@ impl From<PollError> for Problem {
         match error {
             PollError::Refused => Self::new(Code::InvalidToken).detail("The password of this login was wrong."),
             PollError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<ListenError> for Problem {
+    fn from(error: ListenError) -> Self {
+        match error {
+            ListenError::Full => Self::busy(Code::Overloaded).detail("Too many streams of events are open."),
+            ListenError::TooMany => Self::new(Code::RateLimited)
+                .retry_after(STREAMS_RETRY_SECONDS)
+                .detail("This account has as many streams of events as it may. Close one, or poll."),
+            ListenError::Poll(error) => error.into(),
         }
     }
 }

@@ -4,7 +4,9 @@
 //! what it may forget: the last answer to each visitor, and the room as the last run of the scheduler saw it.
 
 mod admission;
+mod announce;
 mod attempts;
+mod events;
 mod memo;
 mod place;
 mod recovery;
@@ -16,7 +18,7 @@ mod waits;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use jsonwebtoken::jwk::JwkSet;
@@ -29,7 +31,9 @@ use crate::token::{Opened, TokenRefusal, Tokens};
 
 pub(crate) use admission::census;
 pub use admission::run;
+pub use announce::announce;
 pub use attempts::{Attempt, RENEW_EVERY, drop_attempt, refuse_attempt, renew_attempt, take_attempt, verify_attempt};
+pub use events::{EventId, ListenError, Listened, Listeners, Listening, listen};
 pub use memo::{Session, Who};
 pub use place::{Answer, JoinError, Place, PollError, Status, join, leave, poll};
 pub use room::{Counts, Room, View};
@@ -46,6 +50,8 @@ pub struct Queue {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) tokens: Tokens<Session>,
     pub(crate) token_seconds: i64,
+    listeners: Listeners,
+    listening: Arc<AtomicUsize>,
     memos: memo::Memos,
     rooms: ArcSwap<HashMap<RoomName, Arc<Room>>>,
     postgres_serves: AtomicBool,
@@ -63,18 +69,22 @@ pub struct Parts {
     pub tokens: Tokens<Session>,
     /// How long a token is valid, in seconds.
     pub token_seconds: i64,
+    /// How many may listen.
+    pub listeners: Listeners,
 }
 
 impl Queue {
     /// A line without rooms; [`load_rooms`] brings them.
     pub fn new(parts: Parts) -> Self {
-        let Parts { redis, db, ledger, tokens, token_seconds } = parts;
+        let Parts { redis, db, ledger, tokens, token_seconds, listeners } = parts;
         Self {
             redis,
             db,
             ledger,
             tokens,
             token_seconds,
+            listeners,
+            listening: Arc::default(),
             memos: memo::Memos::new(),
             rooms: ArcSwap::default(),
             postgres_serves: AtomicBool::new(true),

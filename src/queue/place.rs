@@ -47,6 +47,10 @@ pub enum Status {
 }
 
 impl Status {
+    /// Every status.
+    pub const ALL: [Self; 6] =
+        [Self::Verifying, Self::Scheduled, Self::Waiting, Self::Active, Self::Expired, Self::Left];
+
     /// The status as it is written.
     pub fn name(self) -> &'static str {
         match self {
@@ -164,17 +168,21 @@ pub async fn poll(queue: &Queue, session: &Session) -> Result<Answer, PollError>
     if let Some(Last { place, body, .. }) = session.memo.early() {
         return Ok(Answer { place, body });
     }
-    let room = queue.room_of(session)?;
-    let asked = match &session.who {
-        Who::Account(user) => ask(queue, &room, session, user).await.map_err(PollError::from),
-        // Boxed: it is rare, and would make every poll's future several times as large.
-        Who::Attempt(attempt) => Box::pin(attempts::ask(queue, &room, session, attempt)).await,
-    };
-    match asked {
-        Ok(place) => Ok(keep(&session.memo, place)?),
+    match look(queue, session).await {
         Err(PollError::Fault(fault)) => stale(&session.memo).ok_or(PollError::Fault(fault)),
-        Err(refused) => Err(refused),
+        other => other,
     }
+}
+
+/// The same, from Redis in any case.
+pub(super) async fn look(queue: &Queue, session: &Session) -> Result<Answer, PollError> {
+    let room = queue.room_of(session)?;
+    let place = match &session.who {
+        Who::Account(user) => ask(queue, &room, session, user).await?,
+        // Boxed: it is rare, and would make every poll's future several times as large.
+        Who::Attempt(attempt) => Box::pin(attempts::ask(queue, &room, session, attempt)).await?,
+    };
+    Ok(keep(&session.memo, place)?)
 }
 
 /// Gives up place and visit, or withdraws an attempt.
@@ -286,13 +294,18 @@ pub(super) fn describe(room: &Room, user_id: Option<UserId>, found: &Found) -> P
         waiting,
         eta: position.and_then(|position| per_place.map(|per_place_ms| waits::eta(position, per_place_ms))),
         poll_after_ms,
-        active_until: ends_ms.map(|ms| clock::rfc3339(clock::from_unix_ms(ms))),
+        active_until: ends_ms.map(until),
         token: None,
         opens_at: view.opens_at.map(clock::rfc3339),
         message: view.message.clone(),
         server_time: clock::rfc3339(clock::utc()),
         stale: false,
     }
+}
+
+/// The end of a visit, as it is written.
+pub(super) fn until(ends_ms: i64) -> String {
+    clock::rfc3339(clock::from_unix_ms(ends_ms))
 }
 
 /// Signs who has which number in which room.

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
+use super::events::Hub;
 use super::settings::State;
 use super::together::Together;
 use super::waits::Waits;
@@ -27,6 +28,7 @@ pub struct Room {
     /// Told when someone should be admitted before the next second.
     pub(super) wake: Notify,
     pub(super) mending: Mending,
+    pub(super) hub: Hub,
     pub(super) kept: Mutex<Vec<(UserId, i64)>>,
     pub(super) together: Together,
 }
@@ -100,6 +102,7 @@ impl Room {
             waits: Mutex::default(),
             wake: Notify::new(),
             mending: Mending::default(),
+            hub: Hub::default(),
             kept: Mutex::default(),
             together: Together::default(),
         }

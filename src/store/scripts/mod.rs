@@ -32,6 +32,8 @@ pub static ALL: &[&Script] = &[
     &queue::SETUP_ROOM,
     &queue::CONFIGURE_ROOM,
     &queue::COUNTS,
+    &queue::LOOK_ALONG,
+    &queue::HEAR,
     &seats::HOLD,
     &seats::RELEASE,
     &seats::BEGIN_PAYMENT,

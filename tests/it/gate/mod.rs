@@ -1,5 +1,6 @@
 //! The gate for other sites: what a proxy is answered, the published keys, and what any cache may keep.
 
+mod events;
 mod keys;
 
 use anteroom::cli::stores::RedisServer;

@@ -2,6 +2,7 @@
 
 mod admission;
 mod attempts;
+mod listening;
 
 use super::{Reply, script};
 use crate::error::Fault;
@@ -12,6 +13,7 @@ use crate::store::script::Call;
 
 pub(crate) use admission::*;
 pub(crate) use attempts::*;
+pub(crate) use listening::*;
 
 script!(PLACE, "queue/place");
 script!(JOIN, "queue/join");
