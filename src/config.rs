@@ -18,7 +18,9 @@ pub struct Config {
     /// What operators present as `Authorization: Bearer …`. At least 16 characters.
     #[serde(serialize_with = "hidden")]
     pub admin_token: SecretString,
-    /// Redis, as `redis://[user:password@]host:port[/database]`.
+    /// Redis, as `redis://[user:password@]host:port[/database]`,
+    /// `redis+sentinel://[user:password@]host:port[,host:port…]/master[/database]`, or
+    /// `redis+cluster://[user:password@]host:port[,host:port…]`.
     #[serde(serialize_with = "hidden")]
     pub redis_url: SecretString,
     /// Postgres, as `postgres://user:password@host:port/database`.
@@ -27,7 +29,7 @@ pub struct Config {
     /// A file with the Ed25519 private key (PKCS#8, PEM) that signs tokens, and any further keys that open them. The
     /// same for every process; read again when it changes.
     pub token_key_file: Option<PathBuf>,
-    /// Connections to Redis that all requests share.
+    /// Connections to Redis that all requests share; to each master of a cluster.
     pub redis_lanes: usize,
     /// How long a command may take Redis, in milliseconds.
     pub redis_timeout_ms: u64,

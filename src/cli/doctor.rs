@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 
 use crate::app;
 use crate::config::Config;
-use crate::store::{self, Db, Redis};
+use crate::store::{self, Db, Redis, Safety};
 use crate::token::Tokens;
 
 /// Looks at everything that `serve` needs, says what it saw, and fails if something is missing.
@@ -45,8 +45,11 @@ async fn redis(config: &Config) -> Vec<Result<String, String>> {
         Err(fault) => Err(fault),
     };
     match told {
-        Ok(warnings) if warnings.is_empty() => vec![Ok("answers, keeps an append-only file, evicts nothing".into())],
-        Ok(warnings) => warnings.into_iter().map(Err).collect(),
+        Ok(Safety { dangers, hints }) if dangers.is_empty() => {
+            let fine = "answers, keeps an append-only file, evicts nothing".to_owned();
+            std::iter::once(fine).chain(hints).map(Ok).collect()
+        }
+        Ok(Safety { dangers, .. }) => dangers.into_iter().map(Err).collect(),
         Err(fault) => vec![Err(fault.to_string())],
     }
 }

@@ -44,8 +44,8 @@ pub(super) struct Readiness {
 pub(super) async fn ready(State(app): State<Shared>) -> Response {
     let (redis, postgres) = tokio::join!(store::redis_safety(&app.redis), app.db.ping());
     let redis = match redis {
-        Ok(warnings) if warnings.is_empty() => Need { name: "redis", ok: true, detail: "answers".into() },
-        Ok(warnings) => Need { name: "redis", ok: true, detail: warnings.join("; ") },
+        Ok(safety) if safety.dangers.is_empty() => Need { name: "redis", ok: true, detail: "answers".into() },
+        Ok(safety) => Need { name: "redis", ok: true, detail: safety.dangers.join("; ") },
         Err(_) => Need { name: "redis", ok: false, detail: "does not answer".into() },
     };
     let detail = if postgres.is_ok() { "answers" } else { "does not answer" };

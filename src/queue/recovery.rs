@@ -55,7 +55,7 @@ pub(super) async fn recover(queue: &Queue, room: &Arc<Room>, believed: Epoch) ->
 async fn agree(queue: &Queue, room: &Arc<Room>) -> Result<(), Fault> {
     for _ in 0..LOOKS {
         let settings = settings::read(queue, &room.name).await?.ok_or(Fault::Lost)?;
-        let run = queue.redis.run().await?;
+        let run = queue.redis.run(&room.keys.room).await?;
         let told = scripts::read_incarnation(&queue.redis, &room.keys).await?;
         if settings.epoch.0 > 0 && told.as_deref() == Some(incarnation(settings.epoch.0, &run).as_str()) {
             room.set_epoch(settings.epoch);

@@ -51,7 +51,7 @@ pub(super) async fn recover(seats: &Seats, schedule: &Arc<Schedule>, believed: E
 async fn agree(seats: &Seats, schedule: &Arc<Schedule>) -> Result<(), Fault> {
     for _ in 0..LOOKS {
         let epoch = read_epoch(seats, schedule.id).await?;
-        let run = seats.redis.run().await?;
+        let run = seats.redis.run(&schedule.keys.meta).await?;
         let told = scripts::read_incarnation(&seats.redis, &schedule.keys).await?;
         if epoch.0 > 0 && told.as_deref() == Some(incarnation(epoch.0, &run).as_str()) {
             schedule.set_epoch(epoch);

@@ -9,4 +9,4 @@ pub mod script;
 pub mod scripts;
 
 pub use db::Db;
-pub use redis::{Redis, redis_safety};
+pub use redis::{Redis, Safety, redis_safety};

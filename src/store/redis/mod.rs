@@ -1,35 +1,67 @@
 //! Redis through lanes: a few connections checked out of the pool and kept, their handles cloned for each request.
 //!
 //! A check-out per request costs two extra round trips and holds the connection alone; a shared multiplexed one reaches
-//! Redis' own limit. A lane that broke is replaced by the next call that finds it broken.
+//! Redis' own limit. A lane that broke is replaced by the next call that finds it broken. Of a cluster, each server has
+//! lanes; those of a master that sentinels watch are made to whoever they say is master.
 
+mod address;
+mod cluster;
 mod lane;
+mod safety;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_redis::redis::{self, Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value};
+use deadpool_redis::redis::{self, Arg, Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value};
 
-use self::lane::{Lane, Server, Slot};
+use self::address::Address;
+use self::cluster::Cluster;
+use self::lane::{Lane, Origin, Server, Slot};
 use super::script::{Call, incarnation};
 use crate::clock;
 use crate::error::Fault;
 
+pub use self::safety::{Safety, redis_safety};
+
+/// Where the keys begin in `EVALSHA sha number key…`, and in the plain commands that are used here.
+const KEY_OF_SCRIPT: usize = 3;
+const KEY_OF_COMMAND: usize = 1;
+
 /// The way to Redis.
-pub struct Redis {
-    server: Server,
+pub struct Redis(Way);
+
+enum Way {
+    Server(Server),
+    Cluster(Cluster),
 }
 
+/// A connection for one call, and its place.
+type Taken = (Arc<Slot>, Arc<Lane>);
+
 impl Redis {
-    /// Prepares the lanes; connections are made when first needed.
+    /// Prepares the lanes, `lanes` to each server; connections are made when first needed. The forms of `url` are those of
+    /// the setting `redis_url`.
     pub fn new(url: &str, lanes: usize, timeout: Duration) -> Result<Self, Fault> {
-        Ok(Self { server: Server::new(url, lanes, timeout)? })
+        let way = match Address::parse(url)? {
+            Address::One(info) => Way::Server(Server::new(Origin::one(info, lanes, timeout)?, lanes)),
+            Address::Sentinels { sentinels, master, login } => {
+                Way::Server(Server::new(Origin::master(sentinels, (master, login), lanes, timeout)?, lanes))
+            }
+            Address::Cluster { seeds, login } => Way::Cluster(Cluster::new(seeds, login, lanes, timeout)),
+        };
+        Ok(Self(way))
     }
 
     /// Runs a script and reads its answer.
     pub(crate) async fn call<T: FromRedisValue>(&self, call: Call) -> Result<T, Fault> {
-        let (slot, lane) = self.server.lane().await?;
-        self.run_call(slot, &lane, call).await
+        let taken = self.lane(&call.cmd, KEY_OF_SCRIPT).await?;
+        let answer = run(&taken.1, &call).await;
+        if self.moved(&answer).await? {
+            let taken = self.lane(&call.cmd, KEY_OF_SCRIPT).await?;
+            let answer = run(&taken.1, &call).await;
+            return read(&taken, answer);
+        }
+        read(&taken, answer)
     }
 
     /// Runs a script that checks the epoch. Its first argument is what we believe: the epoch and Redis' run.
@@ -40,67 +72,91 @@ impl Redis {
         call: Call,
         rest: impl FnOnce(Call) -> Call,
     ) -> Result<T, Fault> {
-        let (slot, lane) = self.server.lane().await?;
-        let call = rest(call.arg(incarnation(epoch, &lane.run)));
-        self.run_call(slot, &lane, call).await
-    }
-
-    /// Runs a plain command.
-    pub(crate) async fn command<T: FromRedisValue>(&self, cmd: &Cmd) -> Result<T, Fault> {
-        let (slot, lane) = self.server.lane().await?;
-        let mut handle = lane.handle.clone();
-        let answer = handle.send_packed_command(cmd).await.and_then(Value::extract_error);
-        read(slot, &lane, answer)
-    }
-
-    /// The run of the Redis that answers now: the first characters of its run id.
-    pub async fn run(&self) -> Result<Arc<str>, Fault> {
-        Ok(Arc::clone(&self.server.lane().await?.1.run))
-    }
-
-    async fn run_call<T: FromRedisValue>(&self, slot: &Slot, lane: &Arc<Lane>, call: Call) -> Result<T, Fault> {
-        let started = clock::now();
-        let mut handle = lane.handle.clone();
-        let mut answer = handle.send_packed_command(&call.cmd).await.and_then(Value::extract_error);
-        if matches!(&answer, Err(e) if e.kind() == ErrorKind::Server(ServerErrorKind::NoScript)) {
-            let loaded = redis::cmd("SCRIPT").arg("LOAD").arg(call.script.source).exec_async(&mut handle).await;
-            answer = match loaded {
-                Ok(()) => handle.send_packed_command(&call.cmd).await.and_then(Value::extract_error),
-                Err(e) => Err(e),
-            };
+        let taken = self.lane(&call.cmd, KEY_OF_SCRIPT).await?;
+        let call = rest(call.arg(incarnation(epoch, &taken.1.run)));
+        let answer = run(&taken.1, &call).await;
+        if self.moved(&answer).await? {
+            // Another server has the room now, with another run: what we believe cannot be right any more.
+            return Err(Fault::Lost);
         }
-        call.script.duration().record(started.elapsed().as_secs_f64());
-        read(slot, lane, answer)
+        read(&taken, answer)
+    }
+
+    /// Runs a plain command whose first argument is a key, or that any server may answer.
+    pub(crate) async fn command<T: FromRedisValue>(&self, cmd: &Cmd) -> Result<T, Fault> {
+        let taken = self.lane(cmd, KEY_OF_COMMAND).await?;
+        let answer = send(&taken.1, cmd).await;
+        if self.moved(&answer).await? {
+            let taken = self.lane(cmd, KEY_OF_COMMAND).await?;
+            let answer = send(&taken.1, cmd).await;
+            return read(&taken, answer);
+        }
+        read(&taken, answer)
+    }
+
+    /// The run of the Redis that has this key now: the first characters of its run id.
+    pub async fn run(&self, key: &str) -> Result<Arc<str>, Fault> {
+        let (_, lane) = match &self.0 {
+            Way::Server(server) => server.lane().await?,
+            Way::Cluster(cluster) => cluster.lane(key.as_bytes()).await?,
+        };
+        Ok(Arc::clone(&lane.run))
+    }
+
+    /// A lane for a command whose key stands at this place.
+    async fn lane(&self, cmd: &Cmd, at: usize) -> Result<Taken, Fault> {
+        match &self.0 {
+            Way::Server(server) => server.lane().await,
+            // Boxed: it would make every future that asks Redis several times as large.
+            Way::Cluster(cluster) => Box::pin(cluster.lane(key_of(cmd, at))).await,
+        }
+    }
+
+    /// Whether the answer says that nothing was done because another server has the key; which one is learned then.
+    async fn moved(&self, answer: &Result<Value, RedisError>) -> Result<bool, Fault> {
+        match (&self.0, answer) {
+            (Way::Cluster(cluster), Err(e)) if e.kind() == ErrorKind::Server(ServerErrorKind::Moved) => {
+                Box::pin(cluster.learn()).await?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 }
 
-/// Whether Redis answers, and what about it would lose data: no AOF, or an eviction policy.
-pub async fn redis_safety(redis: &Redis) -> Result<Vec<String>, Fault> {
-    let told: String = redis.command(redis::cmd("INFO").arg("persistence")).await?;
-    let memory: String = redis.command(redis::cmd("INFO").arg("memory")).await?;
-    let field = |text: &str, name: &str| {
-        text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim_start_matches(':').to_owned()
-    };
-    let mut warnings = Vec::new();
-    if field(&told, "aof_enabled") != "1" {
-        warnings.push("Redis keeps no append-only file: a restart loses the line (set appendonly yes)".to_owned());
+async fn send(lane: &Lane, cmd: &Cmd) -> Result<Value, RedisError> {
+    lane.handle.clone().send_packed_command(cmd).await.and_then(Value::extract_error)
+}
+
+async fn run(lane: &Lane, call: &Call) -> Result<Value, RedisError> {
+    let started = clock::now();
+    let mut answer = send(lane, &call.cmd).await;
+    if matches!(&answer, Err(e) if e.kind() == ErrorKind::Server(ServerErrorKind::NoScript)) {
+        let mut load = redis::cmd("SCRIPT");
+        load.arg("LOAD").arg(call.script.source);
+        answer = match send(lane, &load).await {
+            Ok(_) => send(lane, &call.cmd).await,
+            refused => refused,
+        };
     }
-    let policy = field(&memory, "maxmemory_policy");
-    if policy != "noeviction" {
-        warnings.push(format!("Redis may evict keys of the line (set maxmemory-policy noeviction, not {policy})"));
-    }
-    Ok(warnings)
+    call.script.duration().record(started.elapsed().as_secs_f64());
+    answer
 }
 
 /// Reads an answer; a lane that broke on the way is given up.
-fn read<T: FromRedisValue>(slot: &Slot, lane: &Arc<Lane>, answer: Result<Value, RedisError>) -> Result<T, Fault> {
-    match answer {
-        Ok(value) => T::from_redis_value(value)
-            .map_err(|e| Fault::Defect(format!("Redis answered otherwise than its script says: {e}"))),
-        Err(e) => {
-            slot.note(lane, &e);
-            Err(unserved(e))
-        }
+fn read<T: FromRedisValue>((slot, lane): &Taken, answer: Result<Value, RedisError>) -> Result<T, Fault> {
+    let value = answer.map_err(|e| {
+        slot.note(lane, &e);
+        unserved(e)
+    })?;
+    T::from_redis_value(value).map_err(|e| Fault::Defect(format!("Redis answered otherwise than its script says: {e}")))
+}
+
+/// The key that says which server of a cluster is asked.
+fn key_of(cmd: &Cmd, at: usize) -> &[u8] {
+    match cmd.args_iter().nth(at) {
+        Some(Arg::Simple(key)) => key,
+        _ => b"",
     }
 }
 

@@ -238,7 +238,7 @@ pub(crate) async fn availability(hall: Hall<'_>, known_version: Option<u64>) -> 
 /// Answers whether this call set the schedule up; it did not where it is at this epoch or a later one.
 pub(crate) async fn setup_schedule(hall: Hall<'_>) -> Result<bool, Fault> {
     let k = hall.keys;
-    let run = hall.redis.run().await?;
+    let run = hall.redis.run(&k.meta).await?;
     let call = Call::new(&SETUP_SCHEDULE, &[&k.meta]).arg(incarnation(hall.epoch.0, &run)).arg(hall.epoch.0);
     let reply: Reply = hall.redis.call(call).await?;
     match reply.word()? {

@@ -1,3 +1,6 @@
 //! Stores that freeze, fail over or forget, several processes, and crowds.
 
+mod crowd;
 mod frozen;
+mod loss;
+mod nodes;

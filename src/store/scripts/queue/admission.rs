@@ -118,7 +118,7 @@ pub(crate) struct Recovery {
 /// Answers whether this call set the room up; it did not where the room is at this epoch or a later one.
 pub(crate) async fn setup_room(line: Line<'_>, recovery: Recovery, settings: &[(&str, String)]) -> Result<bool, Fault> {
     let k = line.keys;
-    let run = line.redis.run().await?;
+    let run = line.redis.run(&k.room).await?;
     let call = Call::new(&SETUP_ROOM, &[&k.room, &k.waiting, &k.aside, &k.pending, &k.visits])
         .arg(incarnation(line.epoch.0, &run))
         .arg(line.epoch.0)
