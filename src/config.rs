@@ -83,6 +83,9 @@ pub struct Config {
     pub public_url: String,
     /// Hosts that the waiting page may lead back to, besides its own.
     pub return_hosts: Vec<String>,
+    /// The domain of the cookie that carries a browser's token, where the site behind the gate has another host than the
+    /// waiting page: what both end with, as `example.com`. Empty: the waiting page's host alone.
+    pub cookie_domain: String,
     /// How long a stop waits for requests under way, in seconds.
     pub drain_seconds: u64,
     /// What is logged, as a filter such as `info,anteroom=debug`.
@@ -161,6 +164,7 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             public_url: String::new(),
             return_hosts: Vec::new(),
+            cookie_domain: String::new(),
             drain_seconds: 10,
             log: "info".into(),
             log_format: LogFormat::Text,
@@ -213,6 +217,7 @@ impl Config {
             (self.payment_seconds >= 5, "payment_seconds must be at least 5"),
             (self.balance_limit >= 1, "balance_limit must be at least 1"),
             (self.login_pending >= 1, "login_pending must be at least 1"),
+            (self.cookie_domain.is_empty() || is_host(&self.cookie_domain), "cookie_domain must be like example.com"),
             (is_base(&self.public_url), "public_url must be like https://queue.example.com, without a path"),
             (self.return_hosts.iter().all(|host| is_host(host)), "return_hosts must be like shop.example.com"),
         ];

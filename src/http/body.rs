@@ -1,4 +1,4 @@
-//! JSON bodies: read within limits, and refused with a problem that says what was wrong where.
+//! Bodies, JSON and forms: read within limits, and refused with a problem that says what was wrong where.
 
 use std::time::Duration;
 
@@ -40,6 +40,27 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
         let bytes =
             timeout(LONGEST_READ, read(request)).await.unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))?;
         Ok(Self { value: parse(&bytes)?, body_hash: Sha256::digest(&bytes).into() })
+    }
+}
+
+/// The fields of a form, as a browser posts them.
+#[derive(Debug)]
+pub(super) struct Form<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Form<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let told = request.headers().get(CONTENT_TYPE).and_then(|told| told.to_str().ok()).unwrap_or_default();
+        if !told.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
+            return Err(Problem::new(Code::UnsupportedMediaType).detail("A form is application/x-www-form-urlencoded."));
+        }
+        let bytes =
+            timeout(LONGEST_READ, read(request)).await.unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))?;
+        let pairs = form_urlencoded::parse(&bytes);
+        serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs))
+            .map(Self)
+            .map_err(|error| invalid(&error.path().to_string(), &error.inner().to_string()))
     }
 }
 

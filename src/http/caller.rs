@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
 
+use super::origin::meant;
 use super::problem::{Code, Problem};
 use super::reply::not_admitted;
 use super::request::{TrustedProxies, authorization, bearer};
@@ -32,6 +33,9 @@ impl FromRequestParts<Shared> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Problem> {
         let token = bearer(&parts.headers).ok_or_else(|| Problem::new(Code::InvalidToken))?;
+        if authorization(&parts.headers).is_none() {
+            meant(&app.config, &parts.method, &parts.headers)?;
+        }
         Ok(Self(app.queue.open(token)?))
     }
 }

@@ -54,6 +54,8 @@ codes! {
          the hold lives.";
     UserMismatch "user-mismatch" FORBIDDEN "The userId is not the caller's"
         "A userId in a request is optional, and must be the account that the token was made for.";
+    CrossOrigin "cross-origin" FORBIDDEN "Sent by another site"
+        "A browser sent its cookie with this request because another site made it. Nothing was done.";
     NotAdmitted "not-admitted" FORBIDDEN "Not admitted yet"
         "Only visitors whose place is active may do this. The place is given; poll GET /queue/position until it is \
          active.";

@@ -18,6 +18,8 @@ pub mod layer;
 mod meters;
 pub mod metrics;
 pub mod openapi;
+mod origin;
+mod pages;
 mod points;
 pub mod problem;
 mod queue;
@@ -96,18 +98,22 @@ pub fn operator_document() -> OpenApi {
 
 /// What the public listener serves.
 pub fn public(app: &Arc<App>) -> Ground {
-    ground(app, visitor_routes().route("/queue/verify", verify::other_methods()))
+    let routes = visitor_routes().route("/queue/verify", verify::other_methods());
+    ground(app, routes, (pages::routes(), &pages::PATHS))
 }
 
 /// What the operators' listener serves.
 pub fn admin(app: &Arc<App>) -> Ground {
-    ground(app, operator_routes())
+    ground(app, operator_routes(), (Router::new(), &[]))
 }
 
-fn ground(app: &Arc<App>, routes: OpenApiRouter<Arc<App>>) -> Ground {
+/// `pages` are for people, and stand in no document.
+fn ground(app: &Arc<App>, routes: OpenApiRouter<Arc<App>>, pages: (Router<Arc<App>>, &[(&str, Class)])) -> Ground {
     let (served, document) = routes.split_for_parts();
     let document = openapi::complete(document);
-    let paths: Vec<_> = document.paths.paths.keys().map(|path| (path.clone(), class(path))).collect();
-    let documents: Router<Arc<App>> = openapi::routes(&document).merge(errors::routes());
+    let (pages, known) = pages;
+    let documented = document.paths.paths.keys().map(|path| (path.clone(), class(path)));
+    let paths: Vec<_> = documented.chain(known.iter().map(|(path, class)| ((*path).to_owned(), *class))).collect();
+    let documents: Router<Arc<App>> = openapi::routes(&document).merge(errors::routes()).merge(pages);
     Ground::new(served.merge(documents).with_state(Arc::clone(app)), paths, &app.config.in_flight)
 }

@@ -54,6 +54,14 @@ fn way_back(config: &Config, headers: &HeaderMap) -> Option<String> {
     config.public_url.is_empty().then(|| path.to_owned())
 }
 
+/// A way back that a waiting page was asked for, where it may lead there: a path on its own host, or an allowed host.
+pub(super) fn allowed_way_back(config: &Config, asked: &str) -> Option<String> {
+    let other = asked.strip_prefix("https://").or_else(|| asked.strip_prefix("http://"));
+    let (host, path) = other.map_or(("", asked), |rest| rest.split_at(rest.find('/').unwrap_or(rest.len())));
+    let allowed = other.is_none() || config.return_hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host));
+    (allowed && is_path(path)).then(|| asked.to_owned())
+}
+
 /// Whether this can only be read as a path on the same host: browsers take `//` and `/\` for the beginning of another.
 fn is_path(text: &str) -> bool {
     let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
@@ -91,6 +99,30 @@ mod tests {
         for url in ["https://shop.example//evil.example", "https:///evil.example/..//x\\"] {
             let config = Config { return_hosts: vec!["shop.example".into()], ..Config::default() };
             assert_eq!(page(&config, &[("x-original-url", url)]), "/wait/main", "{url}");
+        }
+    }
+
+    #[test]
+    fn a_waiting_page_leads_only_where_the_gate_would() {
+        let config = Config { return_hosts: vec!["shop.example".into()], ..Config::default() };
+        for good in ["/", "/shop?a=1#b", "https://shop.example/a", "http://SHOP.example/"] {
+            assert_eq!(allowed_way_back(&config, good).as_deref(), Some(good));
+        }
+        for bad in [
+            "",
+            "shop",
+            "//evil.example",
+            "/\\evil",
+            "javascript:alert(1)",
+            "https://evil.example/",
+            "https://shop.example",
+        ] {
+            assert_eq!(allowed_way_back(&config, bad), None, "{bad}");
+        }
+        for bad in
+            ["https://shop.example@evil.example/", "https://shop.example.evil.example/", "/a\nb", "HTTPS://evil/"]
+        {
+            assert_eq!(allowed_way_back(&config, bad), None, "{bad}");
         }
     }
 

@@ -21,6 +21,7 @@ mod http_ground_requests;
 mod ledger;
 mod openapi;
 mod own_reservations;
+mod pages;
 mod recovery;
 mod redis_docs;
 mod scale;

@@ -1,0 +1,32 @@
+//! The pages for visitors, served by the service itself: no other host is asked for anything.
+
+mod language;
+mod now;
+mod reply;
+mod session;
+mod visitor;
+mod wait;
+mod words;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use super::caller::Shared;
+use super::layer::Class;
+
+/// The pages' paths, each with its class. They are for people, and not part of the published contract.
+pub(super) const PATHS: [(&str, Class); 4] = [
+    ("/wait/{room}", Class::Joining),
+    ("/wait/{room}/again", Class::Joining),
+    ("/wait/{room}/leave", Class::Polling),
+    ("/wait/{room}/now", Class::Polling),
+];
+
+/// The pages.
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/wait/{room}", get(wait::show).post(wait::join))
+        .route("/wait/{room}/again", post(wait::join_again))
+        .route("/wait/{room}/leave", post(wait::leave))
+        .route("/wait/{room}/now", get(wait::now))
+}

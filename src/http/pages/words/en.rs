@@ -1,0 +1,118 @@
+//! English.
+
+use super::{Door, Language, Live, Told, Wait, Words};
+
+pub(super) const WORDS: Words = Words {
+    language: Language::En,
+    languages: "Language",
+    door: Door {
+        username: "Username",
+        password: "Password",
+        enter: "Join the line",
+        again: "Join again",
+        bad_credentials: "The username or the password is wrong.",
+        limited: "There were too many attempts. Please try again in a moment.",
+        closed: "Nobody can join at the moment.",
+        full: "The line is full. Please try again in a moment.",
+        failed: "This is not possible at the moment. A place that you already have is kept. Please try again in a moment.",
+    },
+    wait: Wait {
+        door: Told { heading: "Join the line", text: "Sign in, and you have your place at once." },
+        soon: Told { heading: "Not open yet", text: "Sign in now, and your place counts from the opening." },
+        scheduled: Told {
+            heading: "Waiting for the opening",
+            text: "You have your place. Keep this page open: from the opening on, everyone is let in in order.",
+        },
+        verifying: Told {
+            heading: "Checking your sign-in",
+            text: "You already have your place, and it is kept while we check.",
+        },
+        waiting: Told { heading: "You are in line", text: "This page tells you when it is your turn." },
+        almost: Told { heading: "Almost your turn", text: "Keep this window open so that you can go in at once." },
+        admitted: Told {
+            heading: "It is your turn",
+            text: "Go in with the button below. If you do not, your turn goes to the next person.",
+        },
+        paused: Told {
+            heading: "Admission is paused",
+            text: "Your place is kept. This page goes on by itself when admission does.",
+        },
+        full: Told { heading: "The line is full", text: "No more places can be given. Please try again in a moment." },
+        soldout: Told { heading: "Sold out", text: "No seat is left. There is nothing more to wait for." },
+        closed: Told { heading: "Closed", text: "Nobody is let in at the moment." },
+        expired: Told {
+            heading: "Your place has ended",
+            text: "You were away when your turn came, or your visit was over. If you join again you start at the end.",
+        },
+        left: Told { heading: "You left the line", text: "If you join again you start at the end." },
+        recovering: Told {
+            heading: "The line is being restored",
+            text: "Your place is kept. Positions are usually back within 15 seconds.",
+        },
+        unavailable: Told {
+            heading: "Your position cannot be shown at the moment",
+            text: "Your place is kept. This page asks again by itself.",
+        },
+        title: "No. {n} in line · {room}",
+        turn: "★ Your turn · {room}",
+        ahead: "Ahead of you",
+        people: "people",
+        behind: "Behind you",
+        time: "Expected wait",
+        number: "Your number",
+        answered: "Last checked",
+        progress: "From your first position until now",
+        unknown: "being worked out",
+        under_a_minute: "less than a minute",
+        about_minutes: "about {a} min",
+        minutes: "{a}–{b} min",
+        hours: "{a}–{b} hours",
+        kept: "You can refresh, or close this window and be back within 5 minutes: your place is kept. More windows or devices \
+               do not make it faster.",
+        message: "Notice",
+        opens: "Opens",
+        first_come: "Places are given in the order in which people come.",
+        until: "You may stay until",
+        go: "Go in",
+        go_back: "You are in. Go back to the page that you came from, and go on there.",
+        stay: "Do not go in by itself",
+        look: "Look now",
+        leave: "Leave the line",
+        leave_means: "You give up your place. If you join again you start at the end.",
+        leave_now: "Leave",
+        undo: "Undo: keep waiting",
+        notify: "Tell me with a sound and a notification when it is my turn",
+        support: "Code for support",
+        copy: "Copy",
+        questions: "Questions people ask",
+        answers: [
+            (
+                "May I refresh?",
+                "Yes. Your place is kept by the service, and refreshing changes nothing. The page keeps itself up to date.",
+            ),
+            ("Do several windows or devices help?", "No. One account has one place; every window shows the same."),
+            (
+                "Why did my position jump?",
+                "People ahead of you left, or are away. Your position never moves backwards.",
+            ),
+            (
+                "What if I close the window?",
+                "Be back within 5 minutes, and you stand where you stood. If your turn comes while you are away, others \
+                 pass, and you go on when you are back.",
+            ),
+        ],
+        live: Live {
+            unknown: "being worked out",
+            offline: "You are offline. This is what we knew last; it goes on when you are connected.",
+            stale: "There has been no answer for a while. This is what we knew last; your place is kept.",
+            failed: "The service does not answer at the moment. This is what we knew last; we keep asking.",
+            grew: "People are let in more slowly than before, so the wait is longer. Your position is the same.",
+            stepping: "You go in by itself in {s} s.",
+            leaving: "You leave the line in {s} s.",
+            copied: "Copied.",
+            notified: "You will be told with a sound and a notification.",
+            say: "{n} people are ahead of you.",
+            days: "{n} d",
+        },
+    },
+};
