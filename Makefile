@@ -1,7 +1,7 @@
 # The commands of the house. `make help` lists them; each is a line or two that can also be typed by hand.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench load load-all report
+.PHONY: help setup run test check bench load pages load-all report
 
 # For `make run`: what follows `anteroom dev`, as in `make run ARGS="--fresh --port 9000"`.
 ARGS ?=
@@ -49,3 +49,8 @@ load-all: ## every load test in full, one after the other, hours in all; what ha
 
 report: ## the load tests' runs side by side: target/load/compare.html
 	k6/compare
+
+pages: ## the pages in a real browser: what people see and do, with pictures in target/pages
+	@scripts/setup stores pages
+	cargo build
+	tests/pages/run

@@ -3,7 +3,7 @@
 //! Imports look down only:
 //!
 //! ```text
-//!  doors    http   web   jobs   cli                parse, call one room, answer
+//!  doors    http   jobs   cli                      parse, call one room, answer
 //!  house    app                                    what the doors share: every room, built once
 //!  rooms    booking   login                        lead through several rooms, step by step
 //!           queue   seats                          the line and the seats: Redis, told by the ledger what is paid

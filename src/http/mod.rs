@@ -107,8 +107,10 @@ pub fn admin(app: &Arc<App>) -> Ground {
     ground(app, operator_routes(), (Router::new(), &[]))
 }
 
-/// `pages` are for people, and stand in no document.
-fn ground(app: &Arc<App>, routes: OpenApiRouter<Arc<App>>, pages: (Router<Arc<App>>, &[(&str, Class)])) -> Ground {
+/// Pages for people, which stand in no document, and their paths.
+type Pages<'a> = (Router<Arc<App>>, &'a [(&'a str, Class)]);
+
+fn ground(app: &Arc<App>, routes: OpenApiRouter<Arc<App>>, pages: Pages<'_>) -> Ground {
     let (served, document) = routes.split_for_parts();
     let document = openapi::complete(document);
     let (pages, known) = pages;

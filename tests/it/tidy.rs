@@ -28,6 +28,7 @@ fn files_are_small() {
     files.extend(read("tests", "rs"));
     files.extend(read("benches", "rs"));
     files.extend(read("k6", "js"));
+    files.extend(read("web", "js"));
     none(&words::sizes(&files, 400));
     none(&words::sizes(&read("lua", "lua"), 80));
 }

@@ -87,7 +87,8 @@ fn zipped(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
 /// A style or script without what only its readers in the repository need: indentation, and lines that are comments.
 pub(super) fn squeezed(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let lines = lines.filter(|line| !line.starts_with("//") && !(line.starts_with("/*") && line.ends_with("*/")));
+    let comment = |line: &str| line.starts_with("//") || (line.starts_with("/*") && line.ends_with("*/"));
+    let lines = lines.filter(|line| !comment(line));
     lines.collect::<Vec<_>>().join("\n")
 }
 

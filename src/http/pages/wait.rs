@@ -79,10 +79,8 @@ impl WaitPage<'_> {
     }
 
     /// A time for who has no scripts: only they know where their browser is.
-    fn utc(time: &Option<String>) -> String {
-        time.as_deref()
-            .map(|time| format!("{} UTC", time.get(..16).unwrap_or(time).replace('T', " ")))
-            .unwrap_or_default()
+    fn utc(time: Option<&String>) -> String {
+        time.map(|time| format!("{} UTC", time.get(..16).unwrap_or(time).replace('T', " "))).unwrap_or_default()
     }
 }
 
