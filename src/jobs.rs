@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::app::App;
 use crate::error::Fault;
 use crate::queue::Room;
+use crate::store::vitals;
 use crate::{booking, http, ledger, queue, seats};
 
 /// Every second, by the wall clock.
@@ -29,7 +30,7 @@ const HEALTH_EVERY: u64 = 1;
 const TOKEN_KEYS_EVERY: u64 = 1;
 const UNFINISHED_EVERY: u64 = 2;
 const SETTINGS_EVERY: u64 = 5;
-const POOL_EVERY: u64 = 5;
+const STORES_EVERY: u64 = 1;
 const KEYS_EVERY: u64 = 60;
 
 /// Starts every job; they end with `stop`.
@@ -61,9 +62,9 @@ pub async fn start(app: &Arc<App>, stop: &CancellationToken) -> Result<TaskTrack
     });
     let upkept = stop.clone();
     tasks.spawn(async move { upkept.run_until_cancelled(http::metrics::recorder().upkeep()).await });
-    every(&tasks, (app, stop), &beats, ("pool", POOL_EVERY), async |app| {
+    every(&tasks, (app, stop), &beats, ("stores", STORES_EVERY), async |app| {
         measure_pool(&app);
-        Ok(())
+        vitals::measure(&app.redis, &app.db).await
     });
     every(&tasks, (app, stop), &beats, ("keys", KEYS_EVERY), async |app| {
         ledger::sweep_keys(&app.ledger).await.map(|_| ())

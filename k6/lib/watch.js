@@ -96,7 +96,7 @@ async function look() {
   if (MEMORY_MB > 0) {
     seen.memory.add(((service + redis) / MEMORY_MB) * 100);
   }
-  rates(of('process_cpu_seconds_total') + of('redis_cpu_seconds_total'), of('db_transactions_total'));
+  rates(of('process_cpu_seconds_total') + of('redis_cpu_seconds'), of('db_transactions_total'));
 }
 
 /**

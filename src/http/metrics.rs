@@ -19,11 +19,13 @@ pub enum Kind {
     Gauge,
     /// A distribution in the buckets of seconds.
     Seconds,
+    /// A distribution in the buckets of seconds up to an hour.
+    Waits,
     /// A distribution in the buckets of small whole numbers.
     Sizes,
 }
 
-use Kind::{Counter, Gauge, Seconds, Sizes};
+use Kind::{Counter, Gauge, Seconds, Sizes, Waits};
 
 /// Every metric of ours with its kind, its unit and its meaning. Those of the process (`process_*`) describe themselves.
 pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
@@ -36,6 +38,13 @@ pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
     ("anteroom_joins_total", Counter, Unit::Count, "Places asked for, by what came of it."),
     ("anteroom_admissions_total", Counter, Unit::Count, "Visitors admitted."),
     ("anteroom_leaves_total", Counter, Unit::Count, "Places and visits that ended, by reason."),
+    ("anteroom_wait_seconds", Waits, Unit::Seconds, "From the first answer that said to wait to the one that let in."),
+    (
+        "anteroom_eta_error_seconds",
+        Waits,
+        Unit::Seconds,
+        "How far the first waiting time that was told was from what came.",
+    ),
     ("anteroom_admission_target_per_second", Gauge, Unit::CountPerSecond, "The rate of admission that is aimed at."),
     (
         "anteroom_admission_last_success_timestamp_seconds",
@@ -56,6 +65,7 @@ pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
     ("anteroom_points_charged_total", Counter, Unit::Count, "Points charged to accounts."),
     ("anteroom_idempotent_replays_total", Counter, Unit::Count, "Answers given again for a repeated Idempotency-Key."),
     ("anteroom_ledger_batch_size", Sizes, Unit::Count, "Payments and charges in one transaction."),
+    ("anteroom_ledger_batch_seconds", Seconds, Unit::Seconds, "Time of one transaction of payments and charges."),
     ("anteroom_outbox_pending", Gauge, Unit::Count, "Payments that Redis has not been told of yet."),
     (
         "anteroom_outbox_oldest_seconds",
@@ -80,6 +90,30 @@ pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
     ("redis_script_duration_seconds", Seconds, Unit::Seconds, "Time of one script's round trip to Redis."),
     ("db_pool_connections", Gauge, Unit::Count, "Connections to Postgres, by state."),
     ("db_pool_connections_max", Gauge, Unit::Count, "Connections to Postgres at most."),
+    ("db_pool_wait_seconds", Seconds, Unit::Seconds, "How long a connection of the pool was waited for."),
+    ("db_up", Gauge, Unit::Count, "1 when Postgres answered the last time it was asked, else 0."),
+    (
+        "db_transactions_total",
+        Counter,
+        Unit::Count,
+        "Transactions in our database, whoever ran them, as Postgres counts.",
+    ),
+    ("db_server_connections", Gauge, Unit::Count, "Connections to our database, whoever has them."),
+    ("db_server_connections_max", Gauge, Unit::Count, "Connections that Postgres allows at most."),
+    ("redis_up", Gauge, Unit::Count, "1 when Redis answered the last time it was asked, else 0."),
+    (
+        "redis_memory_used_bytes",
+        Gauge,
+        Unit::Bytes,
+        "Memory that Redis uses for its data, all masters of a cluster together.",
+    ),
+    ("redis_memory_max_bytes", Gauge, Unit::Bytes, "Memory that Redis may use; 0 where it is not limited."),
+    ("redis_clients", Gauge, Unit::Count, "Connections to Redis, whoever has them."),
+    ("redis_cpu_seconds", Gauge, Unit::Seconds, "CPU time that Redis has used since it started."),
+    ("redis_commands_total", Counter, Unit::Count, "Commands that Redis has run since it started."),
+    ("redis_evicted_keys_total", Counter, Unit::Count, "Keys that Redis threw away for want of memory. Must stay 0."),
+    ("redis_append_only", Gauge, Unit::Count, "1 when Redis keeps an append-only file, else 0."),
+    ("redis_eviction_allowed", Gauge, Unit::Count, "1 when Redis may throw keys away for want of memory, else 0."),
     ("tokio_workers", Gauge, Unit::Count, "Threads that run tasks."),
     ("tokio_alive_tasks", Gauge, Unit::Count, "Tasks that have not ended."),
     ("tokio_global_queue_depth", Gauge, Unit::Count, "Tasks that no thread has taken up yet."),
@@ -87,6 +121,8 @@ pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
 
 /// Fine where an answer from memory lies, with an edge at 0.5 s, the goal of every answer.
 const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// A wait is told in whole seconds.
+const WAITS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0];
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
 /// How often histograms are put in order. Without it they grow until the next scrape.
@@ -117,9 +153,13 @@ pub fn recorder() -> &'static Recorder {
 }
 
 fn with_buckets() -> PrometheusBuilder {
-    let distributions = METRICS.iter().filter(|(_, kind, ..)| matches!(kind, Seconds | Sizes));
+    let distributions = METRICS.iter().filter(|(_, kind, ..)| matches!(kind, Seconds | Sizes | Waits));
     distributions.fold(PrometheusBuilder::new(), |builder, (name, kind, ..)| {
-        let buckets = if *kind == Sizes { SIZES } else { SECONDS };
+        let buckets = match kind {
+            Sizes => SIZES,
+            Waits => WAITS,
+            _ => SECONDS,
+        };
         // The one refusal is that of an empty list of buckets, and then the builder is as good without.
         let named = Matcher::Full((*name).to_owned());
         builder.set_buckets_for_metric(named, buckets).unwrap_or_default()
@@ -131,7 +171,7 @@ fn describe() {
         match kind {
             Counter => describe_counter!(*name, *unit, *help),
             Gauge => describe_gauge!(*name, *unit, *help),
-            Seconds | Sizes => describe_histogram!(*name, *unit, *help),
+            Seconds | Sizes | Waits => describe_histogram!(*name, *unit, *help),
         }
     }
 }

@@ -72,7 +72,10 @@ async fn run(core: Arc<Core>, batch: Vec<Waiting>, permit: OwnedSemaphorePermit)
     #[expect(clippy::cast_precision_loss, reason = "a batch has at most a few hundred operations")]
     metrics::histogram!("anteroom_ledger_batch_size").record(batch.len() as f64);
     let operations: Vec<&Operation> = batch.iter().map(|waiting| &waiting.operation).collect();
-    match apply(&core, &operations).await {
+    let started = clock::now();
+    let applied = apply(&core, &operations).await;
+    metrics::histogram!("anteroom_ledger_batch_seconds").record(started.elapsed().as_secs_f64());
+    match applied {
         Ok(decided) => {
             drop(permit);
             answer(&core, batch, decided).await;

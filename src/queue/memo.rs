@@ -8,6 +8,7 @@ use bytes::Bytes;
 use moka::sync::Cache;
 
 use super::place::Place;
+use super::waited::Wait;
 use crate::clock;
 use crate::ids::{RoomName, UserId};
 use crate::token::{Claims, Use};
@@ -55,6 +56,7 @@ pub(super) struct Memo {
     visit_until_ms: AtomicU64,
     visit_ends_ms: AtomicI64,
     check: Mutex<Check>,
+    wait: Mutex<Wait>,
 }
 
 /// How far this process is with the password of an attempt; told where Redis forgot it.
@@ -80,6 +82,7 @@ impl Memo {
     }
 
     pub(super) fn remember(&self, place: Arc<Place>, body: Bytes, early_ms: u64) {
+        self.wait.lock().unwrap_or_else(PoisonError::into_inner).follow(&place);
         let last = Last { place, body, early_until_ms: clock::uptime_ms().saturating_add(early_ms) };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
     }

@@ -14,6 +14,7 @@ mod room;
 mod settings;
 mod together;
 mod visit;
+mod waited;
 mod waits;
 
 use std::collections::HashMap;

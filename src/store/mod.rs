@@ -7,6 +7,7 @@ pub(crate) mod pool;
 pub mod redis;
 pub mod script;
 pub mod scripts;
+pub mod vitals;
 
 pub use db::Db;
 pub use redis::{Redis, Safety, redis_safety};

@@ -79,9 +79,11 @@ impl Pool {
         Self(inner)
     }
 
-    /// Borrows a connection; waits for one as long as the limits say.
+    /// Borrows a connection; waits for one as long as the limits say. How long that was is measured.
     pub(crate) async fn acquire(&self) -> Result<Lent, Error> {
+        let started = clock::now();
         let taken = timeout(self.0.limits.wait, take(&self.0)).await;
+        metrics::histogram!("db_pool_wait_seconds").record(started.elapsed().as_secs_f64());
         taken.unwrap_or_else(|_| Err(self.0.why_none()))
     }
 

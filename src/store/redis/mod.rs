@@ -6,6 +6,7 @@
 
 mod address;
 mod cluster;
+mod info;
 mod lane;
 mod safety;
 
@@ -21,6 +22,7 @@ use super::script::{Call, incarnation};
 use crate::clock;
 use crate::error::Fault;
 
+pub(crate) use self::info::infos;
 pub use self::safety::{Safety, redis_safety};
 
 /// Where the keys begin in `EVALSHA sha number key…`, and in the plain commands that are used here.
