@@ -8,7 +8,7 @@ use regex::Regex;
 use serde_json::Value;
 
 /// Folders whose pages are looked through.
-const FOLDERS: [&str; 3] = ["", "docs", "docs/decisions"];
+const FOLDERS: [&str; 5] = ["", "docs", "docs/decisions", "docs/runbooks", "docs/load"];
 
 /// A file of the repository.
 pub(crate) fn document(path: &str) -> String {

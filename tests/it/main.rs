@@ -19,6 +19,7 @@ mod http_ground_contract;
 mod http_ground_layer;
 mod http_ground_requests;
 mod ledger;
+mod monitoring;
 mod openapi;
 mod own_reservations;
 mod pages;
