@@ -54,7 +54,12 @@ pub(super) struct Doors {
 
 impl Doors {
     pub(super) fn new(urls: Vec<String>) -> Self {
-        Self { client: Client::builder().timeout(ANSWERED).build().unwrap(), urls }
+        Self::impatient(urls, ANSWERED)
+    }
+
+    /// The same for visitors who go to another door when they wait for so long.
+    pub(super) fn impatient(urls: Vec<String>, patience: Duration) -> Self {
+        Self { client: Client::builder().timeout(patience).build().unwrap(), urls }
     }
 
     /// What one of the processes answers; nothing where there is no whole answer.
@@ -66,6 +71,20 @@ impl Doors {
         let user = seed::user_name(u32::try_from(number).unwrap());
         let body = json!({ "username": user, "password": PASSWORD });
         answer(self.client.post(self.at(door, "/auth/token")).json(&body)).await
+    }
+
+    /// Leaves; whether anyone heard it.
+    pub(super) async fn leave(&self, door: usize, token: &str) -> bool {
+        answer(self.client.post(self.at(door, "/queue/leave")).bearer_auth(token)).await.is_some()
+    }
+
+    /// What everyone may know of the room.
+    pub(super) async fn status(&self, door: usize) -> Option<Value> {
+        answer(self.client.get(self.at(door, "/queue/rooms/main"))).await.map(|(_, told)| told)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.urls.len()
     }
 
     fn at(&self, door: usize, path: &str) -> String {

@@ -4,3 +4,6 @@ mod crowd;
 mod frozen;
 mod loss;
 mod nodes;
+mod processes;
+mod simulation;
+mod watch;

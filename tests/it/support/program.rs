@@ -87,6 +87,11 @@ impl Program {
         Self { url, admin_url, database_url: stores.1.to_owned(), admin_token, stores: Vec::new(), child }
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     /// Asks the operators' listener; the body of a success.
     pub(crate) async fn admin(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
         let request = Client::new().request(method, format!("{}{path}", self.admin_url)).bearer_auth(&self.admin_token);
