@@ -19,10 +19,13 @@ use crate::error::Fault;
 use crate::ids::{Epoch, Number, RoomName};
 
 mod ring;
+mod signer;
+mod tail;
 #[cfg(test)]
 mod tests;
 
 use ring::Ring;
+use tail::ByTail;
 
 /// Who signs, and for whom: the claims `iss` and `aud`.
 const SERVICE: &str = "anteroom";
@@ -97,7 +100,7 @@ pub struct Opened<S> {
 pub struct Tokens<S> {
     ring: ArcSwap<Ring>,
     rules: Validation,
-    opened: Cache<Box<str>, Arc<Opened<S>>>,
+    opened: Cache<Box<str>, Arc<Opened<S>>, ByTail>,
 }
 
 impl<S: Send + Sync + 'static> Tokens<S> {
@@ -108,7 +111,7 @@ impl<S: Send + Sync + 'static> Tokens<S> {
             .max_capacity(remembered)
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(UntilExpired)
-            .build();
+            .build_with_hasher(ByTail::default());
         Ok(Self { ring: ArcSwap::from_pointee(Ring::read(keys)?), rules: rules(), opened })
     }
 
@@ -130,10 +133,7 @@ impl<S: Send + Sync + 'static> Tokens<S> {
 
     /// The signed text of these claims.
     pub fn sign(&self, claims: &Claims) -> Result<String, Fault> {
-        let (signed, ring) = (Signed { iss: SERVICE, aud: SERVICE, claims }, self.ring.load());
-        let header = ring.header().ok_or_else(|| Fault::Defect("there is no key for tokens".to_owned()))?;
-        jsonwebtoken::encode(header, &signed, &ring.signing)
-            .map_err(|e| Fault::Defect(format!("a token could not be signed: {e}")))
+        self.ring.load().signer.sign(&Signed { iss: SERVICE, aud: SERVICE, claims })
     }
 
     /// Opens a token, or says why not. What `make` makes of the claims is remembered as long as the token is valid.

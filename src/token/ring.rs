@@ -7,6 +7,7 @@ use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use pem::Pem;
 
+use super::signer::Signer;
 use crate::error::Fault;
 
 /// Keys of one file at most: two while a key is changed.
@@ -14,7 +15,7 @@ const MOST_KEYS: usize = 16;
 
 /// The keys in force.
 pub(super) struct Ring {
-    pub(super) signing: EncodingKey,
+    pub(super) signer: Signer,
     /// The one that signs comes first.
     pub(super) keys: Vec<Key>,
     /// How often keys were taken away: what was opened before the last time is to be verified again.
@@ -37,7 +38,7 @@ impl Ring {
         if blocks.len() > MOST_KEYS {
             return Err(bad_key(&"it holds too many keys"));
         }
-        let signing = private(first)?;
+        let signer = Signer::new(&private(first)?, &Key::read(first)?.header)?;
         let mut keys: Vec<Key> = Vec::new();
         for block in &blocks {
             let key = Key::read(block)?;
@@ -45,17 +46,12 @@ impl Ring {
                 keys.push(key);
             }
         }
-        Ok(Self { signing, keys, withdrawals: 0 })
+        Ok(Self { signer, keys, withdrawals: 0 })
     }
 
     /// The key of this name.
     pub(super) fn key(&self, kid: &str) -> Option<&Key> {
         self.keys.iter().find(|key| key.kid == kid)
-    }
-
-    /// The header of what is signed from now on.
-    pub(super) fn header(&self) -> Option<&Header> {
-        self.keys.first().map(|key| &key.header)
     }
 
     /// Whether these are the same keys in the same order.

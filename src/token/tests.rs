@@ -155,7 +155,7 @@ fn published_keys_are_public_and_named_by_their_thumbprint() {
         (&key["kty"], &key["crv"], &key["alg"], &key["use"]),
         (&json!("OKP"), &json!("Ed25519"), &json!("EdDSA"), &json!("sig"))
     );
-    assert_eq!(key["kid"].as_str(), tokens.ring.load().header().unwrap().kid.as_deref());
+    assert_eq!(key["kid"].as_str(), tokens.ring.load().keys[0].header.kid.as_deref());
     assert!(key.get("d").is_none());
 }
 
@@ -186,7 +186,7 @@ fn headers_other_than_ours_are_refused_though_rightly_signed() {
 #[test]
 fn claims_other_than_ours_are_refused_though_rightly_signed() {
     let (tokens, key) = tokens();
-    let header = serde_json::to_string(tokens.ring.load().header().unwrap()).unwrap();
+    let header = serde_json::to_string(&tokens.ring.load().keys[0].header).unwrap();
     let now = unix_seconds();
     let wrong = [
         ("iss", json!("other")),
@@ -239,6 +239,18 @@ fn no_mutated_token_opens() {
         }
     }
     assert_eq!(tokens.opened.iter().count(), 0, "a refused token was remembered");
+    assert_eq!(refusal(&tokens, &text), None);
+}
+
+/// Remembered tokens are found by the end of their signature.
+#[test]
+fn a_remembered_signature_opens_nothing_but_its_own_token() {
+    let (tokens, _) = tokens();
+    let text = tokens.sign(&claims()).unwrap();
+    assert_eq!(refusal(&tokens, &text), None);
+    let other = tokens.sign(&Claims { sub: "user00002".into(), ..claims() }).unwrap();
+    let (signature, said) = (text.rsplit_once('.').unwrap().1, other.rsplit_once('.').unwrap().0);
+    assert_eq!(refusal(&tokens, &format!("{said}.{signature}")), Some(TokenRefusal::Invalid));
     assert_eq!(refusal(&tokens, &text), None);
 }
 
