@@ -1,5 +1,6 @@
 //! One room as this process knows it: its keys, its epoch, and how the last run of the scheduler found it.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -29,7 +30,8 @@ pub struct Room {
     pub(super) wake: Notify,
     pub(super) mending: Mending,
     pub(super) hub: Hub,
-    pub(super) kept: Mutex<Vec<(UserId, i64)>>,
+    /// Until when visits must last, ms: what Redis is yet to be told, one for each visitor however many holds they made.
+    pub(super) kept: Mutex<HashMap<UserId, i64>>,
     pub(super) together: Together,
 }
 

@@ -1,5 +1,6 @@
 //! Visits: whether someone is inside now, and until when.
 
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
 use super::memo::{Session, Who};
@@ -51,17 +52,25 @@ pub async fn check_visit(queue: &Queue, session: &Session) -> Result<Admission, 
 
 /// Notes that a visit must last until a hold of it ends. What is noted reaches Redis within a tick.
 pub fn keep_visit(room: &Room, user: &UserId, until_ms: i64) {
-    room.kept.lock().unwrap_or_else(PoisonError::into_inner).push((user.clone(), until_ms));
+    keep_later(&mut room.kept.lock().unwrap_or_else(PoisonError::into_inner), user.clone(), until_ms);
+}
+
+fn keep_later(kept: &mut HashMap<UserId, i64>, user: UserId, until_ms: i64) {
+    let noted = kept.entry(user).or_insert(until_ms);
+    *noted = until_ms.max(*noted);
 }
 
 /// Tells Redis which visits must last, in bounded steps.
 pub async fn flush_kept_visits(queue: &Queue, room: &Arc<Room>) -> Result<(), Fault> {
-    let kept: Vec<_> = std::mem::take(&mut *room.kept.lock().unwrap_or_else(PoisonError::into_inner));
+    let kept = std::mem::take(&mut *room.kept.lock().unwrap_or_else(PoisonError::into_inner));
+    let kept: Vec<_> = kept.into_iter().collect();
     for (done, some) in kept.chunks(KEPT_AT_ONCE).enumerate() {
         if let Err(fault) = believing!(queue, room, |line| scripts::keep_visits(line, some)) {
             // Kept for the next time; to note one twice does no harm.
-            let left = kept.into_iter().skip(done * KEPT_AT_ONCE);
-            room.kept.lock().unwrap_or_else(PoisonError::into_inner).extend(left);
+            let mut again = room.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            for (user, until_ms) in kept.into_iter().skip(done * KEPT_AT_ONCE) {
+                keep_later(&mut again, user, until_ms);
+            }
             return Err(fault);
         }
     }
@@ -71,7 +80,7 @@ pub async fn flush_kept_visits(queue: &Queue, room: &Arc<Room>) -> Result<(), Fa
 /// After a new payment: the visit ends soon, and its slot goes to the next in line.
 pub async fn end_visit_soon(queue: &Queue, room: &Arc<Room>, user: &UserId) -> Result<(), Fault> {
     // What was noted for the hold that is paid by now would prolong the visit again.
-    room.kept.lock().unwrap_or_else(PoisonError::into_inner).retain(|(kept, _)| kept != user);
+    room.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(user);
     believing!(queue, room, |line| scripts::end_visit_soon(line, user, AFTER_PAYMENT_MS))?;
     queue.memos.of(&room.name, user.as_str()).forget();
     Ok(())
