@@ -24,7 +24,7 @@
 -- Cost: O(seats named · log n).
 
 local meta, held, sold, own, made, reservation, key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
-local user, id, hold_ms, keep_ms = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[7])
+local user, id, hold_ms, keep_ms = ARGV[2], ARGV[3], ARGV[4], ARGV[7]
 local FIRST_SEAT, FIRST_HOLD, LISTED, seats = 9, 8, 50, #ARGV - 8
 
 if redis.call('HGET', meta, 'incarnation') ~= ARGV[1] then
@@ -57,10 +57,10 @@ local has = redis.call('ZCOUNT', own, now, '+inf')
 if has + seats > tonumber(ARGV[5]) then
   return {'limit', has}
 end
-local expiry, value = now + hold_ms, id .. ' ' .. user .. ' ' .. seats
-local known = redis.call('EXISTS', own) == 1
+local expiry = string.format('%.0f', now + hold_ms) -- a text: a number is written out anew for each call
+local known, value = redis.call('EXISTS', own) == 1, id .. ' ' .. user .. ' ' .. seats
 redis.call('HSET', reservation, 'user', user, 'seats', table.concat(ARGV, ' ', FIRST_SEAT), 'amount', ARGV[6],
-  'state', 'held', 'expiresAt', string.format('%.0f', expiry))
+  'state', 'held', 'expiresAt', expiry)
 redis.call('PEXPIRE', reservation, keep_ms)
 for i = 0, seats - 1 do
   local seat = ARGV[FIRST_SEAT + i]
@@ -77,4 +77,4 @@ if ARGV[8] == '1' then
   redis.call('SET', key, id, 'PX', keep_ms)
 end
 redis.call('HINCRBY', meta, 'version', 1)
-return {'held', string.format('%.0f', expiry)}
+return {'held', expiry}
