@@ -21,9 +21,6 @@ pub(crate) const WAITERS: usize = 100_000;
 const REFUSED: usize = 1_000;
 const LOGINS: u32 = 200;
 
-/// For so long polls are sent before any is counted: verifying 100,000 signatures takes some seconds.
-pub(crate) const VERIFYING_SECONDS: u64 = 12;
-
 /// The line, and the tokens of all who are in it.
 pub(crate) struct Waiters {
     pub(crate) users: Vec<String>,
@@ -87,13 +84,13 @@ pub(crate) async fn measure(house: &House, plan: &Plan, waiters: &Waiters) -> an
     );
     let mut others = others(house, waiters).await?;
     // The first poll of each token verifies its signature, which is remembered then.
-    poll.load.run(&house.dir, VERIFYING_SECONDS).await?;
+    poll.load.warm(&house.dir, WAITERS).await?;
     let [mut raw, mut reached] = <[Rates; 2]>::default();
     for _ in 0..plan.rounds {
         let before = house.lookups().await?;
         let asked = poll.round(house, &bare, plan).await?;
         reached.note((house.lookups().await? - before) / asked);
-        raw.note(raw::places(house, &waiters.users, plan.seconds).await?);
+        raw.note(raw::places(house, "crowd", &waiters.users, plan.seconds).await?);
         for candidate in &mut others {
             candidate.round(house, &bare, plan).await?;
         }

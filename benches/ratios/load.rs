@@ -15,6 +15,9 @@ const SCRIPT: &str = include_str!("load.lua");
 /// Bodies are padded to this length, so that all requests of a load have the same head.
 const BODY_BYTES: usize = 120;
 
+/// How long to load before anything is counted, in seconds; the next of these where that was too short.
+const WARMING: [u64; 4] = [6, 12, 24, 48];
+
 /// What is asked for, and which answer is right.
 #[derive(Clone)]
 pub(crate) struct Load {
@@ -88,6 +91,17 @@ impl Load {
         wrk.args(["--", self.method, &format!("/{path}"), &named(&self.tokens), &named(&self.bodies)]);
         let out = wrk.arg(self.first.to_string()).kill_on_drop(true).output().await.context("cannot run wrk")?;
         self.judge(&String::from_utf8_lossy(&out.stdout), &String::from_utf8_lossy(&out.stderr))
+    }
+
+    /// Loads until so many requests were answered in one run, which begins with the first token.
+    pub(crate) async fn warm(&self, dir: &Path, requests: usize) -> anyhow::Result<()> {
+        let wanted = f64::from(u32::try_from(requests)?);
+        for seconds in WARMING {
+            if self.run(dir, seconds).await? * f64::from(u32::try_from(seconds)?) >= wanted {
+                return Ok(());
+            }
+        }
+        bail!("{} {}: not {requests} answers in {WARMING:?} s", self.method, self.url)
     }
 
     fn judge(&self, said: &str, complained: &str) -> anyhow::Result<f64> {

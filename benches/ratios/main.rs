@@ -49,6 +49,7 @@ async fn main() -> ExitCode {
 async fn measure(arguments: &[String]) -> anyhow::Result<()> {
     let plan = Plan::read(arguments)?;
     load::find_wrk()?;
+    println!("starting the stores, the service and the bare route");
     let house = House::open().await.context("cannot start what is measured")?;
     let measured = parts(&house, &plan).await;
     house.close().await?;
@@ -60,19 +61,24 @@ async fn measure(arguments: &[String]) -> anyhow::Result<()> {
 async fn parts(house: &House, plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     if plan.has("booking") {
+        println!("measuring holds");
         rows.extend(booking::measure(house, plan).await.context("booking")?);
     }
     if plan.has("payments") {
+        println!("measuring payments");
         rows.extend(payments::measure(house, plan).await.context("payments")?);
     }
     if plan.has("line") || plan.has("crowd") {
+        println!("making a line");
         let waiters = line::gather(house).await.context("making the line")?;
         rows.push(waiters.bytes_row());
         if plan.has("line") {
+            println!("measuring the line");
             rows.extend(line::measure(house, plan, &waiters).await.context("line")?);
         }
         if plan.has("crowd") {
-            rows.push(crowd::measure(house, plan, &waiters).await.context("crowd")?);
+            println!("measuring a line of a million");
+            rows.extend(crowd::measure(house, plan, &waiters).await.context("crowd")?);
         }
     }
     Ok(rows)

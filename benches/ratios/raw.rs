@@ -19,9 +19,9 @@ const LANES: usize = 2;
 /// A schedule that the service does not know, so that nothing looks at what is held there.
 const SCHEDULE: &str = "anteroom:{s:raw}:";
 
-/// Asks for the waiters' places in turn. Gives calls per second.
-pub(crate) async fn places(house: &House, users: &[String], seconds: u64) -> anyhow::Result<f64> {
-    let key = |part: &str| format!("anteroom:{{crowd}}:{part}");
+/// Asks for places of a room in turn, one a call. Gives calls per second.
+pub(crate) async fn places(house: &House, room: &str, users: &[String], seconds: u64) -> anyhow::Result<f64> {
+    let key = |part: &str| format!("anteroom:{{{room}}}:{part}");
     let mut redis = house.redis().await?;
     let incarnation: String = redis::cmd("HGET").arg(key("room")).arg("incarnation").query_async(&mut redis).await?;
     let keys = ["room", "waiting", "present", "aside", "pending", "active", "idle", "visits"].map(key);
