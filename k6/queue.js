@@ -69,7 +69,7 @@ export async function setup() {
   if (!isOperator) {
     throw new Error('this test changes settings of the room: it needs READY_FILE, or ADMIN_URL and ADMIN_TOKEN');
   }
-  const { before, now } = await changeRoom({ capacity: 0, admitPerSecond: ADMIT_PER_SECOND });
+  const { before, now } = await changeRoom({ state: 'paused', capacity: CAPACITY, admitPerSecond: ADMIT_PER_SECOND });
   return { before, visitMs: now.visitSeconds * 1_000 };
 }
 
@@ -85,7 +85,7 @@ export default async function ({ visitMs }) {
   transactionsFew.add(perSecondOfFew);
   transactionsAll.add(perSecondOfAll);
   transactionsMore.add(perSecondOfAll - perSecondOfFew);
-  await changeRoom({ capacity: CAPACITY });
+  await changeRoom({ state: 'open' });
   await Promise.all(all);
   await watching.stop();
   compare(tellers.map(({ story }) => story));
