@@ -27,8 +27,8 @@ const seen = {
 };
 
 /**
- * The pool asks connections that rested whether they live, all at once: for that moment all are in use, so of the looks at
- * connections 95 in 100 count.
+ * The pool asks connections that rested whether they live, all at once: for that moment all are in use. So the mean of the
+ * looks at connections counts, not the highest.
  *
  * CPU is that of the service and of Redis in the cores they were given, as the service itself sees it, in the mean. What
  * all processes use, Postgres too, is in the verdict, which also looks at the busiest minute.
@@ -37,7 +37,7 @@ const seen = {
 export const resourceGoals = isOperator
   ? {
       looks: ['count>0'],
-      connections_share: [`p(95)<${MOST}`],
+      connections_share: [`avg<${MOST}`],
       ...(SERVICE_CORES > 0 ? { cpu_share: [`avg<${MOST}`] } : {}),
       ...(MEMORY_MB > 0 ? { memory_share: [`max<${MOST}`] } : {}),
     }

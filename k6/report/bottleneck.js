@@ -61,9 +61,9 @@ function resourcesOf({ usage, data, env }) {
       list.push({ what: 'memory', share: usage.memoryShare });
     }
   }
-  const connections = data.metrics.connections_share?.values['p(95)'];
+  const connections = data.metrics.connections_share?.values.avg;
   if (connections !== undefined) {
-    list.push({ what: `connections to Postgres, p95${env?.database ? ` (of ${env.database})` : ''}`, share: connections });
+    list.push({ what: `connections to Postgres, mean${env?.database ? ` (of ${env.database})` : ''}`, share: connections });
   }
   if (usage) {
     list.push({ what: 'CPU of the generator\'s cores, busiest 10 s', share: usage.generatorShare });
