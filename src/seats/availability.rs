@@ -24,6 +24,17 @@ pub(super) enum SeatStatus {
     Sold,
 }
 
+impl SeatStatus {
+    /// The status as it is written.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::Held => "held",
+            Self::Sold => "sold",
+        }
+    }
+}
+
 /// Which seats a list shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listed {
@@ -52,6 +63,11 @@ impl Snapshot {
         self.statuses.get(at) == Some(&SeatStatus::Available)
     }
 
+    /// What the seat at this place of the plan is, as it is written: `available`, `held` or `sold`.
+    pub fn state(&self, at: usize) -> &'static str {
+        self.statuses.get(at).map_or("sold", |status| status.name())
+    }
+
     /// The strong `ETag` of a list: epoch and version, and which list.
     pub fn etag(&self, listed: Listed) -> String {
         let list = if listed == Listed::All { "all" } else { "available" };
@@ -77,11 +93,8 @@ impl Snapshot {
             }
             first = false;
             json.push_str(&seat.json);
-            json.push_str(match status {
-                SeatStatus::Available => "available\"}",
-                SeatStatus::Held => "held\"}",
-                SeatStatus::Sold => "sold\"}",
-            });
+            json.push_str(status.name());
+            json.push_str("\"}");
         }
         json.push_str("]}");
         Bytes::from(json)

@@ -8,6 +8,7 @@ use axum::response::Response;
 use super::super::caller::Shared;
 use super::super::problem::{Code, Problem};
 use super::super::way_back::allowed_way_back;
+use super::guest::SHOP;
 use super::language::Language;
 use super::now::{Now, Seen, Standing};
 use super::session::{keep, session};
@@ -27,8 +28,8 @@ pub(super) struct Visitor {
     pub(super) app: Shared,
     pub(super) room: Arc<Room>,
     pub(super) words: &'static Words,
-    /// Where they go when it is their turn, if they said so and it is allowed.
-    pub(super) enter: Option<String>,
+    /// Where they were going, if they said so and it is allowed.
+    pub(super) back: Option<String>,
     pub(super) headers: HeaderMap,
     pub(super) opened: Option<Arc<Opened<Session>>>,
     /// The line just refused them, being as long as it may be.
@@ -40,14 +41,20 @@ impl Visitor {
     pub(super) fn at(app: Shared, name: &RoomName, asked: &Asked, headers: HeaderMap) -> Result<Self, Problem> {
         let room = app.queue.room(name).ok_or_else(|| Problem::new(Code::UnknownRoom))?;
         let words = words(Language::wanted(asked.lang.as_deref(), &headers));
-        let enter = asked.r#return.as_deref().and_then(|back| allowed_way_back(&app.config, back));
+        let back = asked.r#return.as_deref().and_then(|back| allowed_way_back(&app.config, back));
         let opened = session(&app, name, &headers);
-        Ok(Self { app, room, words, enter, headers, opened, full: false })
+        Ok(Self { app, room, words, back, headers, opened, full: false })
     }
 
     /// Who they are signed in as, in this room.
     pub(super) fn session(&self) -> Option<&Session> {
         self.opened.as_ref().map(|opened| &opened.value)
+    }
+
+    /// Where they go when it is their turn: where they were going, else to the shop if the room leads to one.
+    pub(super) fn enter(&self) -> Option<&str> {
+        let shop = || (!self.app.seats.schedules_of(&self.room.name).is_empty()).then_some(SHOP);
+        self.back.as_deref().or_else(shop)
     }
 
     /// Where the visitor stands; asking is what keeps a place.

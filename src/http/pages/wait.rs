@@ -211,8 +211,7 @@ fn mistake(code: Code, words: &Door) -> &'static str {
 
 /// The way back as a parameter, for the page's own links and forms.
 fn query(visitor: &Visitor, mark: char) -> String {
-    let back =
-        visitor.enter.as_deref().map(|back| form_urlencoded::byte_serialize(back.as_bytes()).collect::<String>());
+    let back = visitor.back.as_deref().map(|back| form_urlencoded::byte_serialize(back.as_bytes()).collect::<String>());
     back.map(|back| format!("{mark}return={back}")).unwrap_or_default()
 }
 
@@ -233,7 +232,7 @@ async fn render(visitor: &Visitor, polled: &Polled, mistake: Option<&'static str
         now,
         query: query(visitor, '?'),
         query_and: query(visitor, '&'),
-        enter: visitor.enter.as_deref(),
+        enter: visitor.enter(),
         signed_in: visitor.session().is_some_and(|session| matches!(session.who, Who::Account(_))),
         mistake: mistake.or(refused.then_some(words.door.bad_credentials)),
     };

@@ -18,6 +18,8 @@ pub(super) struct Words {
     pub(super) door: Door,
     /// The waiting page.
     pub(super) wait: Wait,
+    /// The booking page.
+    pub(super) book: Book,
 }
 
 /// Signing in, and what is said when that fails.
@@ -112,6 +114,64 @@ pub(super) struct Live {
     pub(super) days: &'static str,
 }
 
+/// The texts of the booking page, all of which its scripts may say too. `{n}`, `{s}` and `{seats}` are filled in.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Book {
+    pub(super) title: &'static str,
+    pub(super) dates: &'static str,
+    pub(super) none: &'static str,
+    pub(super) seats_left: &'static str,
+    pub(super) points: &'static str,
+    pub(super) points_from: &'static str,
+    pub(super) balance: &'static str,
+    pub(super) reservations: &'static str,
+    pub(super) choose: &'static str,
+    pub(super) map: &'static str,
+    pub(super) list: &'static str,
+    pub(super) best_label: &'static str,
+    pub(super) best: &'static str,
+    pub(super) find: &'static str,
+    pub(super) legend: &'static str,
+    pub(super) available: &'static str,
+    pub(super) held: &'static str,
+    pub(super) sold: &'static str,
+    pub(super) mine: &'static str,
+    pub(super) chosen: &'static str,
+    pub(super) hold_now: &'static str,
+    pub(super) limit: &'static str,
+    pub(super) lost: &'static str,
+    pub(super) nearest: &'static str,
+    pub(super) unknown_seat: &'static str,
+    pub(super) pay: &'static str,
+    pub(super) cancel: &'static str,
+    pub(super) charge: &'static str,
+    pub(super) amount: &'static str,
+    pub(super) charge_now: &'static str,
+    pub(super) seats: &'static str,
+    pub(super) total: &'static str,
+    pub(super) ends_at: &'static str,
+    pub(super) left_hold: &'static str,
+    pub(super) warn: &'static str,
+    pub(super) expired: &'static str,
+    pub(super) again: &'static str,
+    pub(super) receipt: &'static str,
+    pub(super) paid_at: &'static str,
+    pub(super) payment_number: &'static str,
+    pub(super) more: &'static str,
+    pub(super) leave: &'static str,
+    pub(super) confirming: &'static str,
+    pub(super) said_insufficient: &'static str,
+    pub(super) said_other: &'static str,
+    pub(super) said_cancelled: &'static str,
+    pub(super) said_charged: &'static str,
+    pub(super) said_sold: &'static str,
+    pub(super) said_limit: &'static str,
+    pub(super) row: &'static str,
+    pub(super) receipt_means: &'static str,
+    pub(super) chosen_none: &'static str,
+}
+
 /// The words of a language.
 pub(super) fn words(language: Language) -> &'static Words {
     match language {
@@ -152,7 +212,7 @@ mod tests {
     #[test]
     fn every_language_fills_the_same_places() {
         for language in Language::ALL {
-            let wait = &words(language).wait;
+            let Words { wait, book, .. } = words(language);
             for (text, places) in [
                 (wait.title, &["{n}", "{room}"][..]),
                 (wait.turn, &["{room}"]),
@@ -163,6 +223,14 @@ mod tests {
                 (wait.live.leaving, &["{s}"]),
                 (wait.live.say, &["{n}"]),
                 (wait.live.days, &["{n}"]),
+                (book.seats_left, &["{n}"]),
+                (book.points, &["{n}"]),
+                (book.points_from, &["{n}"]),
+                (book.best, &["{n}"]),
+                (book.lost, &["{seats}"]),
+                (book.pay, &["{n}"]),
+                (book.warn, &["{s}"]),
+                (book.row, &["{n}"]),
             ] {
                 assert!(places.iter().all(|place| text.contains(place)), "{}: {text}", language.tag());
                 assert_eq!(text.matches('{').count(), places.len(), "{}: {text}", language.tag());
