@@ -4,6 +4,8 @@
 //! and is late by up to half a second. Each job is one loop of its own that follows the beat, so it never overlaps
 //! itself; a room's loop also wakes at once when a visit ends, and more often while its line moves.
 
+mod failures;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,8 @@ use crate::app::App;
 use crate::error::Fault;
 use crate::queue::Room;
 use crate::store::vitals;
-use crate::{booking, http, ledger, queue, seats};
+use crate::{booking, clock, http, ledger, queue, seats};
+use failures::{Failures, News};
 
 /// Every second, by the wall clock.
 const EACH_SECOND: &str = "* * * * * *";
@@ -81,7 +84,7 @@ async fn keep(mut scheduler: JobScheduler, stop: CancellationToken) {
     }
 }
 
-/// Runs a job at each so-many-th beat. One that fails is run again at the next; it is logged when it begins to fail.
+/// Runs a job at each so-many-th beat. One that fails is run again at the next.
 fn every<W, F>(
     tasks: &TaskTracker,
     with: (&Arc<App>, &CancellationToken),
@@ -94,7 +97,7 @@ fn every<W, F>(
 {
     let (app, stop, mut beats) = (Arc::clone(with.0), with.1.clone(), beats.clone());
     tasks.spawn(async move {
-        let mut failing = false;
+        let mut failures = Failures::default();
         let mut last = 0;
         while stop.run_until_cancelled(beats.changed()).await.is_some_and(|beat| beat.is_ok()) {
             let beat = *beats.borrow_and_update();
@@ -103,10 +106,13 @@ fn every<W, F>(
             }
             last = beat;
             let done = work(Arc::clone(&app)).await;
-            if let (Err(fault), false) = (&done, failing) {
-                tracing::error!(job = job.0, %fault, "a job fails; it is tried again");
+            let fault = done.as_ref().err().map(tracing::field::display);
+            match failures.note(done.is_ok(), clock::now()) {
+                Some(News::Failed) => tracing::warn!(job = job.0, fault, "a job failed; it is tried again"),
+                Some(News::Lasts) => tracing::error!(job = job.0, fault, "a job goes on to fail"),
+                Some(News::Over) => tracing::info!(job = job.0, "a job succeeds again"),
+                None => {}
             }
-            failing = done.is_err();
         }
     });
 }
@@ -128,7 +134,7 @@ async fn follow_rooms(app: Arc<App>, mut beats: watch::Receiver<u64>, with: (Can
 
 /// Runs the scheduler of a room at each beat, when it is woken, and often while its line moves.
 async fn follow_room(app: Arc<App>, room: Arc<Room>, mut beats: watch::Receiver<u64>, stop: CancellationToken) {
-    let mut failing = false;
+    let mut failures = Failures::default();
     loop {
         let counts = room.view().counts;
         let moving = counts.waiting + counts.recalled > 0;
@@ -139,10 +145,13 @@ async fn follow_room(app: Arc<App>, room: Arc<Room>, mut beats: watch::Receiver<
             () = tokio::time::sleep(WHILE_MOVING), if moving => {}
         }
         let done = queue::run(&app.queue, &room).await;
-        if let (Err(fault), false) = (&done, failing) {
-            tracing::error!(room = %room.name, %fault, "nobody is admitted; it is tried again");
+        let fault = done.as_ref().err().map(tracing::field::display);
+        match failures.note(done.is_ok(), clock::now()) {
+            Some(News::Failed) => tracing::warn!(room = %room.name, fault, "nobody was admitted; it is tried again"),
+            Some(News::Lasts) => tracing::error!(room = %room.name, fault, "nobody is admitted, for some time now"),
+            Some(News::Over) => tracing::info!(room = %room.name, "people are admitted again"),
+            None => {}
         }
-        failing = done.is_err();
     }
 }
 

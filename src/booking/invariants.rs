@@ -35,11 +35,11 @@ pub async fn check(booking: &Booking) -> Result<Vec<Check>, Fault> {
                 .map(|(seat, _)| format!("{} {seat}", schedule.id)),
         );
     }
-    checks.push(verdict("I8: available + held + sold = all", &count_errors));
-    checks.push(verdict("I3: Redis' sold seats equal Postgres' payments", &sold_errors));
-    checks.push(verdict("I8: no hold past its expiry", &late_errors));
-    checks.push(verdict("Q4: nobody admitted over capacity", &over_capacity(booking).await?));
-    checks.push(verdict("Q6: joined = waiting + aside + pending + active + ended", &uncounted(booking).await?));
+    checks.push(verdict("I8-every-seat-counted-once", &count_errors));
+    checks.push(verdict("I3-redis-sold-is-paid", &sold_errors));
+    checks.push(verdict("I8-no-hold-past-its-end", &late_errors));
+    checks.push(verdict("Q4-nobody-over-capacity", &over_capacity(booking).await?));
+    checks.push(verdict("Q6-everyone-counted-once", &uncounted(booking).await?));
     for check in checks.iter().filter(|check| !check.ok) {
         metrics::counter!("anteroom_invariant_violations_total", "name" => check.name.clone()).increment(1);
     }

@@ -1,5 +1,6 @@
 //! `anteroom serve`: the service, on the Redis and Postgres that the configuration names.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -103,13 +104,19 @@ pub async fn told_to_stop() -> anyhow::Result<()> {
 /// Starts logging as configured.
 pub fn start_logging(config: &Config) -> anyhow::Result<()> {
     use tracing_subscriber::EnvFilter;
-    let Ok(filter) = EnvFilter::try_new(&config.log) else {
+    // The scheduler's own steps are no news, unless someone asks for them.
+    let Ok(filter) = EnvFilter::try_new(format!("tokio_cron_scheduler=warn,{}", config.log)) else {
         bail!("log is not a filter such as info or info,anteroom=debug: {:?}", config.log)
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match config.log_format {
-        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Text => builder.with_target(false).with_ansi(shows_colours()).try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
     started.map_err(|e| anyhow::anyhow!("logging: {e}"))
+}
+
+/// Colours are for people's eyes: in a file or a journal they are noise (and see <https://no-color.org>).
+fn shows_colours() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|unwanted| unwanted.is_empty())
 }
