@@ -1,14 +1,13 @@
 //! One statement as one transaction, with an end that is known for certain or said to be unknown.
 //!
-//! sqlx' transactions are not safe when their future is dropped: the connection can go back to the pool inside an open
-//! transaction. So what writes runs in a task of its own, says `begin` and `commit` itself, and a connection on which
-//! anything went wrong is closed instead of given back.
+//! A statement outside of a transaction is one by itself: Postgres commits it before it says that it is ready again, and
+//! only then has sqlx read the whole answer. That is one round trip, and safe because the pool lends no connection on
+//! which a transaction is open (`store/pool`). It runs in a task of its own, so that nobody drops it.
 
 use std::time::Duration;
 
 use sqlx::postgres::{PgArguments, PgRow, PgSeverity, Postgres};
 use sqlx::query::Query;
-use sqlx::{Executor, PgConnection};
 use tokio::time::timeout;
 
 use super::Ledger;
@@ -20,9 +19,9 @@ use crate::store::Db;
 pub(super) enum Failure {
     /// Postgres refused the statement. Nothing was committed.
     Refused(Fault),
-    /// Postgres did not get as far as the commit. Nothing was committed, nor will be.
+    /// Postgres was not asked. Nothing was committed, nor will be.
     Unserved(Fault),
-    /// The commit was asked for and no answer came.
+    /// It was asked, and no answer came, or none that can be read: it may be committed, now or later.
     Unknown(Fault),
 }
 
@@ -34,7 +33,7 @@ impl Failure {
     }
 }
 
-/// Runs a statement in a transaction; `read` looks at its rows before the commit. Must not be dropped half-way.
+/// Runs a statement as a transaction; `read` looks at its rows. Must not be dropped half-way.
 pub(super) async fn run<T>(
     db: &Db,
     patience: Duration,
@@ -42,36 +41,15 @@ pub(super) async fn run<T>(
     read: impl FnOnce(Vec<PgRow>) -> Result<T, sqlx::Error>,
 ) -> Result<T, Failure> {
     let mut connection = db.pool().acquire().await.map_err(|e| Failure::Unserved(e.into()))?;
-    let ended = run_on(&mut connection, patience, statement, read).await;
-    if ended.is_ok() {
-        // Else it is closed: that is what ends a transaction whose state is in doubt.
-        connection.give_back();
-    }
-    ended
-}
-
-async fn run_on<T>(
-    connection: &mut PgConnection,
-    patience: Duration,
-    statement: Query<'static, Postgres, PgArguments>,
-    read: impl FnOnce(Vec<PgRow>) -> Result<T, sqlx::Error>,
-) -> Result<T, Failure> {
-    let called = timeout(patience, async {
-        connection.execute("begin isolation level read committed").await?;
-        read(statement.fetch_all(&mut *connection).await?)
-    });
-    let told = match called.await {
-        Ok(Ok(told)) => told,
-        Ok(Err(error @ sqlx::Error::Database(_))) if answers(&error) => return Err(Failure::Refused(error.into())),
-        Ok(Err(error)) => return Err(Failure::Unserved(error.into())),
-        Err(_) => return Err(Failure::Unserved(silent())),
-    };
-    match timeout(patience, connection.execute("commit")).await {
-        Ok(Ok(_)) => Ok(told),
+    let ended = match timeout(patience, statement.fetch_all(&mut *connection)).await {
+        Ok(Ok(rows)) => read(rows).map_err(|e| Failure::Unknown(e.into())),
         Ok(Err(error)) if answers(&error) => Err(Failure::Refused(error.into())),
-        Ok(Err(error)) => Err(Failure::Unknown(error.into())),
-        Err(_) => Err(Failure::Unknown(silent())),
-    }
+        // It is closed, and nobody knows what Postgres makes of what it was sent.
+        Ok(Err(error)) => return Err(Failure::Unknown(error.into())),
+        Err(_) => return Err(Failure::Unknown(silent())),
+    };
+    connection.give_back();
+    ended
 }
 
 /// Whether Postgres answered with an error and lives on. A FATAL one ends the connection, which may happen between

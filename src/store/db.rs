@@ -48,6 +48,8 @@ impl Db {
             .options([
                 // A table that is there already, as at each migration, is no news.
                 ("client_min_messages", "error"),
+                // The ledger decides by what it sees after its locks, and retries nothing.
+                ("default_transaction_isolation", "read committed"),
                 ("statement_timeout", statement_ms.as_str()),
                 ("idle_in_transaction_session_timeout", "5000"),
                 ("lock_timeout", statement_ms.as_str()),

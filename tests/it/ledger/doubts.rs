@@ -1,4 +1,4 @@
-//! Commits whose outcome is unknown.
+//! Batches whose outcome is unknown.
 
 use std::sync::Arc;
 
@@ -42,13 +42,15 @@ async fn a_charge_whose_commit_is_in_doubt_counts_once() {
 #[tokio::test]
 async fn a_charge_whose_commit_comes_late_counts_once() {
     let house = House::with(1, 1_000).await;
-    let (proxy, ledger) = cut_off(&house, Cut::Late).await;
+    let (_proxy, ledger) = cut_off(&house, Cut::Left).await;
+    let held_back = house.hold_back(&[0]).await;
     let charging = tokio::spawn({
         let (ledger, user) = (Arc::clone(&ledger), house.user(0));
         async move { ledger::charge(&ledger, &user, Points(5), None).await }
     });
-    house.until_waiting(1).await;
-    proxy.deliver();
+    // The one that was left, and the one that was sent again.
+    house.until_waiting(2).await;
+    drop(held_back);
     assert_eq!(charging.await.unwrap().unwrap().balance, Points(1_005));
     assert_eq!(house.count("ledger_entries where kind = 'charge'").await, 2);
 }
@@ -88,15 +90,23 @@ async fn a_payment_whose_answer_was_lost_stands() {
 #[tokio::test]
 async fn settling_waits_for_a_commit_that_comes_late() {
     let house = House::with(1, 1_000).await;
-    let (proxy, ledger) = cut_off(&house, Cut::Late).await;
+    let (_proxy, ledger) = cut_off(&house, Cut::Left).await;
+    // What was left waits here, after its attempt is written.
+    let mut held_back = house.connection().await;
+    sqlx::query("begin").execute(&mut held_back).await.unwrap();
+    sqlx::query("insert into payments values (gen_random_uuid(), 'r1', $1, 7, 100, 'another')")
+        .bind(house.user(0).as_str())
+        .execute(&mut held_back)
+        .await
+        .unwrap();
     let refused = ledger::pay(&ledger, house.order(0, "r1", &[1]), None).await.unwrap_err();
     assert!(matches!(refused, Refusal::Unknown), "{refused:?}");
     let settling = tokio::spawn({
         let ledger = Arc::clone(&ledger);
         async move { ledger::settle_unknown(&ledger, &reservation(), "first").await }
     });
-    house.until_waiting(1).await;
-    proxy.deliver();
+    house.until_waiting(2).await;
+    drop(held_back);
     assert!(matches!(settling.await.unwrap().unwrap(), Settled::Paid(_)));
     assert_eq!(house.balance(0).await, 900);
 }

@@ -1,13 +1,12 @@
-//! A way to Postgres that can be cut at a commit.
+//! A way to Postgres that can be cut when a batch is sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
 
-/// What happens to the next commit. Its sender never hears of it.
+/// What happens to the next batch. Its sender never hears of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Cut {
@@ -15,17 +14,16 @@ pub(super) enum Cut {
     Lost = 1,
     /// It arrives, but the answer does not.
     Unanswered = 2,
-    /// It arrives when [`Proxy::deliver`] is called, long after its sender has gone.
-    Late = 3,
+    /// It arrives, and its sender is gone before it is done.
+    Left = 3,
 }
 
-/// `commit` as a simple query of Postgres' protocol.
-const COMMIT: &[u8] = b"Q\0\0\0\x0bcommit\0";
+/// What each operation of a batch says.
+const BATCH: &[u8] = b"\"kind\":";
 
 pub(super) struct Proxy {
     pub(super) url: String,
     armed: Arc<AtomicU8>,
-    late: Arc<Notify>,
 }
 
 impl Proxy {
@@ -34,43 +32,38 @@ impl Proxy {
         let (credentials, server) = rest.rsplit_once('@').unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("{credentials}@{}/{database}", listener.local_addr().unwrap());
-        let (armed, late) = (Arc::new(AtomicU8::new(0)), Arc::new(Notify::new()));
-        let (server, armed_too, late_too) = (server.to_owned(), Arc::clone(&armed), Arc::clone(&late));
+        let (server, armed) = (server.to_owned(), Arc::new(AtomicU8::new(0)));
+        let armed_too = Arc::clone(&armed);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(&server).await.unwrap();
-                tokio::spawn(carry(client, server, Arc::clone(&armed_too), Arc::clone(&late_too)));
+                tokio::spawn(carry(client, server, Arc::clone(&armed_too)));
             }
         });
-        Self { url, armed, late }
+        Self { url, armed }
     }
 
     pub(super) fn arm(&self, cut: Cut) {
         self.armed.store(cut as u8, Ordering::SeqCst);
     }
-
-    pub(super) fn deliver(&self) {
-        self.late.notify_one();
-    }
 }
 
-async fn carry(mut client: TcpStream, mut server: TcpStream, armed: Arc<AtomicU8>, late: Arc<Notify>) {
+async fn carry(mut client: TcpStream, mut server: TcpStream, armed: Arc<AtomicU8>) {
     let (mut sent, mut answered) = (vec![0; 65_536], vec![0; 65_536]);
     loop {
         tokio::select! {
             Ok(n) = client.read(&mut sent) => {
-                let cut = if sent[..n].ends_with(COMMIT) { armed.swap(0, Ordering::SeqCst) } else { 0 };
+                let batch = sent[..n].windows(BATCH.len()).any(|part| part == BATCH);
+                let cut = if batch { armed.swap(0, Ordering::SeqCst) } else { 0 };
                 if n == 0 || cut == Cut::Lost as u8 {
                     return;
                 }
-                if cut == Cut::Late as u8 {
+                server.write_all(&sent[..n]).await.unwrap();
+                if cut == Cut::Left as u8 {
                     drop(client);
-                    late.notified().await;
-                    server.write_all(&sent[..n]).await.unwrap();
                     let _ = server.read(&mut answered).await;
                     return;
                 }
-                server.write_all(&sent[..n]).await.unwrap();
                 if cut == Cut::Unanswered as u8 {
                     let _ = server.read(&mut answered).await;
                     return;
