@@ -54,7 +54,9 @@ export async function join(username) {
 export const leave = (token) =>
   fetch(`${url}/queue/position`, { method: "DELETE", headers: { authorization: `Bearer ${token}` } });
 
+// Each file has accounts of its own: who booked in one may still be inside in the next.
 let users = 0;
+export const usersFrom = (first) => (users = first);
 export const user = () => `user${String((users += 1)).padStart(5, "0")}`;
 
 // A window of its own visitor, with everything noted that must not happen: errors, other hosts, refused policies.

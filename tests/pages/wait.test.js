@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
-import { join, launch, leave, password, room, roomIs, shows, signIn, sound, url, user, visitor } from "./support.js";
+import { join, launch, leave, password, room, roomIs, shows, signIn, sound, url, user, usersFrom, visitor } from "./support.js";
 
+usersFrom(50);
 let browser;
 before(async () => (browser = await launch()));
 after(() => browser.close());
