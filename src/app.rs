@@ -11,6 +11,7 @@ use crate::booking::{self, Booking};
 use crate::config::Config;
 use crate::error::Fault;
 use crate::ids::RoomName;
+use crate::latency::Latency;
 use crate::ledger::{self, Ledger};
 use crate::login::Login;
 use crate::queue::{self, Queue};
@@ -41,6 +42,8 @@ pub struct App {
     pub booking: Arc<Booking>,
     /// The way in.
     pub login: Arc<Login>,
+    /// How long requests behind the gate take.
+    pub booking_latency: Arc<Latency>,
     /// Cancelled when the process is asked to stop.
     pub stopping: CancellationToken,
 }
@@ -73,9 +76,20 @@ impl App {
         let booking = Booking::new(Arc::clone(&redis), Arc::clone(&queue), Arc::clone(&seats), Arc::clone(&ledger));
         let patience = Duration::from_millis(config.login_wait_ms);
         let login = Login::new(Arc::clone(&accounts), Arc::clone(&queue), Arc::clone(&ledger), patience);
-        let (booking, login) = (Arc::new(booking), Arc::new(login));
-        let stopping = CancellationToken::new();
-        Ok(Arc::new(Self { config, default_room, redis, db, accounts, ledger, queue, seats, booking, login, stopping }))
+        Ok(Arc::new(Self {
+            config,
+            default_room,
+            redis,
+            db,
+            accounts,
+            ledger,
+            queue,
+            seats,
+            booking: Arc::new(booking),
+            login: Arc::new(login),
+            booking_latency: Arc::default(),
+            stopping: CancellationToken::new(),
+        }))
     }
 
     /// Learns what the stores have, and looks at each room once: from then on the service can answer.

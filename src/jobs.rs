@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::error::Fault;
-use crate::queue::Room;
+use crate::queue::{Room, Strain};
 use crate::store::vitals;
 use crate::{booking, clock, http, ledger, queue, seats};
 use failures::{Failures, News};
@@ -31,6 +31,7 @@ const WHILE_MOVING: Duration = Duration::from_millis(200);
 const HOLDS_EVERY: u64 = 1;
 const HEALTH_EVERY: u64 = 1;
 const TOKEN_KEYS_EVERY: u64 = 1;
+const ADVICE_EVERY: u64 = 1;
 const UNFINISHED_EVERY: u64 = 2;
 const SETTINGS_EVERY: u64 = 5;
 const STORES_EVERY: u64 = 1;
@@ -53,6 +54,10 @@ pub async fn start(app: &Arc<App>, stop: &CancellationToken) -> Result<TaskTrack
         Ok(())
     });
     every(&tasks, (app, stop), &beats, ("token keys", TOKEN_KEYS_EVERY), async |app| app.renew_token_keys().await);
+    every(&tasks, (app, stop), &beats, ("advice", ADVICE_EVERY), async |app| {
+        let strain = strain(&app);
+        queue::advise(&app.queue, strain).await
+    });
     every(&tasks, (app, stop), &beats, ("outbox", UNFINISHED_EVERY), async |app| {
         booking::settle_outbox(&app.booking).await
     });
@@ -164,6 +169,17 @@ async fn tell_room(app: Arc<App>, room: Arc<Room>, mut beats: watch::Receiver<u6
             tracing::error!(room = %room.name, %fault, "those who listen are told nothing new; it is tried again");
         }
         failing = told.is_err();
+    }
+}
+
+/// How this process fares, since it was last asked.
+fn strain(app: &App) -> Strain {
+    let (all, idle) = app.db.connections();
+    let lent = f64::from(all) - f64::from(u32::try_from(idle).unwrap_or(u32::MAX));
+    Strain {
+        booking_p95_ms: app.booking_latency.take_p95_ms(),
+        redis_p95_ms: app.redis.latency().take_p95_ms(),
+        pool_used: (lent / f64::from(app.config.database_connections)).clamp(0.0, 1.0),
     }
 }
 

@@ -8,7 +8,7 @@
 //!  rooms    booking   login                        lead through several rooms, step by step
 //!           queue   seats                          the line and the seats: Redis, told by the ledger what is paid
 //!           ledger   accounts                      points and people: Postgres
-//!  tools    store   token   limits                 run a script, sign, count
+//!  tools    store   token   limits   latency       run a script, sign, count, measure
 //!  ground   config  error  ids  clock              values
 //! ```
 //!
@@ -25,6 +25,7 @@ pub mod error;
 pub mod http;
 pub mod ids;
 pub mod jobs;
+pub mod latency;
 pub mod ledger;
 pub mod limits;
 pub mod login;

@@ -23,7 +23,7 @@ local visits, active, idle, pending = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local LOOK_AT_MOST, CHUNK = 1000, 100
 
 local told = redis.call('HMGET', room, 'incarnation', 'state', 'capacity', 'admitPerSecond', 'bucket', 'bucketAt',
-  'admitFrom', 'claimMs', 'visitMs', 'graceMs', 'opensAt', 'closesAt')
+  'admitFrom', 'claimMs', 'visitMs', 'graceMs', 'opensAt', 'closesAt', 'stockVisits', 'loadRate', 'advisedUntil')
 if told[1] ~= ARGV[1] then
   return {'lost'}
 end
@@ -50,26 +50,26 @@ local function take(line, most)
       end
       passed = passed + 1
     end
-    redis.call('ZREM', present, user)
-    redis.call('ZREM', line, user)
+    for _, place in ipairs({present, line}) do redis.call('ZREM', place, user) end
   end
 end
-
-local function head(line)
-  return tonumber(redis.call('ZRANGE', line, 0, 0, 'WITHSCORES')[2] or math.huge)
-end
+local function head(line) return tonumber(redis.call('ZRANGE', line, 0, 0, 'WITHSCORES')[2] or math.huge) end
 
 if open then
-  local rate = tonumber(told[4])
-  local bucket = math.min(rate > 0 and math.max(rate, 1) or 0, tonumber(told[5]) + math.max(0, now - tonumber(told[6])) * rate / 1000)
-  local free = tonumber(told[3]) - redis.call('ZCARD', active)
+  local advised = now < tonumber(told[15] or 0)
+  local rate = math.min(told[4], advised and told[14] or told[4])
+  local bucket = math.min(rate > 0 and math.max(rate, 1) or 0, told[5] + math.max(0, now - told[6]) * rate / 1000)
+  local free = math.min(told[3], advised and told[13] or told[3]) - redis.call('ZCARD', active)
   local most = math.floor(math.min(free, bucket, tonumber(ARGV[2])))
   while admitted < most and admitted + passed < LOOK_AT_MOST do
     local back, next = head(recalled), head(waiting)
     if math.min(back, next) == math.huge then break end
     take(back < next and recalled or waiting, back < math.huge and 1 or most - admitted)
   end
-  redis.call('HSET', room, 'bucket', string.format('%.6f', bucket - admitted), 'bucketAt', string.format('%.0f', now))
+  -- What nobody could use is not kept, or the end of an empty line would be a rush.
+  local cut = admitted + passed >= LOOK_AT_MOST or admitted == tonumber(ARGV[2])
+  bucket = math.min(bucket - admitted, cut and math.huge or 1)
+  redis.call('HSET', room, 'bucket', string.format('%.6f', bucket), 'bucketAt', string.format('%.0f', now))
   redis.call('HINCRBY', room, 'admitted', admitted)
   redis.call('HINCRBY', room, 'passedOver', passed)
   if admitted > 0 and redis.call('ZCARD', active) > tonumber(told[3]) then

@@ -21,13 +21,12 @@
 
 local room, waiting, present, aside, recalled, visits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local active, idle, left, pending, user = KEYS[7], KEYS[8], KEYS[9], KEYS[10], ARGV[2]
-local FIRST_NOTE_MS = 13000
+local FIRST_NOTE_MS, MOST_CREDIT_MS = 13000, 200
 
 local told = redis.call('HMGET', room, 'incarnation', 'state', 'capacity', 'admitPerSecond', 'bucket', 'bucketAt',
-  'admitFrom', 'claimMs', 'visitMs', 'queueLimit', 'epoch', 'recoverUntil', 'opensAt', 'closesAt')
-if told[1] ~= ARGV[1] then
-  return {'lost'}
-end
+  'admitFrom', 'claimMs', 'visitMs', 'queueLimit', 'epoch', 'recoverUntil', 'opensAt', 'closesAt',
+  'stockVisits', 'loadRate', 'advisedUntil')
+if told[1] ~= ARGV[1] then return {'lost'} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local ends, visit = redis.call('ZSCORE', active, user), redis.call('HGET', visits, user)
@@ -48,26 +47,27 @@ if not number then
   if visit then -- one that is over and not yet swept
     redis.call('HINCRBY', room, 'ended', 1)
     redis.call('HDEL', visits, user)
-    redis.call('ZREM', idle, user)
-    redis.call('ZREM', active, user)
+    for _, line in ipairs({idle, active}) do redis.call('ZREM', line, user) end
   end
   number = string.format('%.0f', told[11] * 4294967296 + redis.call('HINCRBY', room, 'lastNumber', 1))
   redis.call('HINCRBY', room, 'joined', 1)
   redis.call('ZREM', left, user)
   line = line + 1
 end
-local rate = tonumber(told[4])
-local bucket = math.min(rate > 0 and math.max(rate, 1) or 0, told[5] + math.max(0, now - told[6]) * rate / 1000)
+local advised = now < tonumber(told[17] or 0)
+local rate = math.min(told[4], advised and told[16] or told[4])
+local most = math.min(told[3], advised and told[15] or told[3])
+local credit_ms = math.min(math.max(0, now - told[6]), MOST_CREDIT_MS) -- an empty line banks none
+local bucket = math.min(rate > 0 and math.max(rate, 1) or 0, told[5] + credit_ms * rate / 1000)
 if first and ARGV[3] == '1' and told[2] == 'open' and redis.call('ZCARD', recalled) == 0 and bucket >= 1
-  and now >= math.max(told[7], told[13]) and redis.call('ZCARD', active) < tonumber(told[3]) then
+  and now >= math.max(told[7], told[13]) and redis.call('ZCARD', active) < most then
   ends = string.format('%.0f', now + told[9])
   redis.call('HSET', visits, user, number .. ' offered')
   redis.call('ZADD', idle, now + told[8], user)
   redis.call('ZADD', active, ends, user)
   redis.call('HSET', room, 'bucket', string.format('%.6f', bucket - 1), 'bucketAt', string.format('%.0f', now))
   redis.call('HINCRBY', room, 'admitted', 1)
-  redis.call('ZREM', present, user)
-  redis.call('ZREM', waiting, user)
+  for _, line in ipairs({present, waiting}) do redis.call('ZREM', line, user) end
   return {'active', number, ends}
 end
 redis.call('ZADD', waiting, number, user)
@@ -75,6 +75,6 @@ redis.call('ZADD', present, 'GT', now + FIRST_NOTE_MS, user)
 if now < tonumber(told[12]) then
   return {'recovering', number, line + beside}
 end
-local rank, before = redis.call('ZRANK', waiting, user), '(' .. number
-local ahead = rank + redis.call('ZCOUNT', aside, '-inf', before) + redis.call('ZCOUNT', pending, '-inf', before)
-return {'waiting', number, ahead + 1, line + beside}
+local position, before = redis.call('ZRANK', waiting, user) + 1, '(' .. number
+for _, other in ipairs({aside, pending}) do position = position + redis.call('ZCOUNT', other, '-inf', before) end
+return {'waiting', number, position, line + beside}

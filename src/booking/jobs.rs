@@ -1,12 +1,14 @@
 //! What a crash left undone, and what time ends: done again and again, by any process.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Booking;
 use crate::clock;
 use crate::error::Fault;
-use crate::ids::{ReservationId, ScheduleId};
+use crate::ids::{ReservationId, RoomName, ScheduleId};
 use crate::ledger::{self, Due, Owed, Payment, Settle, Settled};
+use crate::queue;
 use crate::seats::{self, Reservation, ReservationState, Schedule};
 
 /// Rows of the outbox, or stale payments of one schedule, looked after by one run.
@@ -80,8 +82,13 @@ async fn settle_one(booking: &Booking, schedule: &Arc<Schedule>, id: &Reservatio
 /// Ends holds whose time is over, in every schedule, and sees what is free.
 pub async fn sweep_holds(booking: &Booking) -> Result<(), Fault> {
     let started = clock::now();
+    let mut left: HashMap<RoomName, usize> = HashMap::new();
     for schedule in booking.seats.all() {
-        seats::availability(&booking.seats, &Arc::clone(&schedule)).await?;
+        let [available, held, _] = seats::availability(&booking.seats, &schedule).await?.counts;
+        *left.entry(schedule.room.clone()).or_default() += available + held;
+    }
+    for (room, seats) in left {
+        queue::note_stock(&booking.queue, &room, u64::try_from(seats).unwrap_or(u64::MAX));
     }
     tracing::trace!(took = ?started.elapsed(), "holds swept");
     Ok(())

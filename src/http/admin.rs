@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::booking;
 use crate::ids::RoomName;
 use crate::ledger::Check;
-use crate::queue::{self, Change, Room, Settings, State as RoomState};
+use crate::queue::{self, Change, Limit, Room, Settings, State as RoomState};
 use crate::refusals;
 
 /// A room: its settings, and how it stands.
@@ -36,6 +36,12 @@ pub(super) struct RoomBody {
     /// Admissions in this epoch, and in the last minute.
     admitted: u64,
     admitted_per_minute: u64,
+    /// Which limit holds back those in line, where one does.
+    held_back_by: Option<Limit>,
+    /// Admissions in a second that are aimed at: those set, or fewer while the load allows no more.
+    target_per_second: f64,
+    /// Seats left to sell, free or held, where the room sells any.
+    seats_left: Option<u64>,
 }
 
 impl RoomBody {
@@ -52,6 +58,9 @@ impl RoomBody {
             recalled: counts.recalled,
             admitted: counts.admitted,
             admitted_per_minute: view.admitted_per_minute,
+            held_back_by: view.held_back_by,
+            target_per_second: view.target_per_second,
+            seats_left: view.seats_left,
         }
     }
 

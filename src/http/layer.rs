@@ -27,6 +27,7 @@ use super::problem::{Cause, Code, Problem};
 use super::{fault_log, metrics};
 use crate::clock;
 use crate::config::InFlight;
+use crate::latency::Latency;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The label that all unknown routes share.
@@ -47,6 +48,8 @@ struct Shared {
     /// The first is that of all unknown routes.
     routes: Vec<Route>,
     gates: Gates,
+    /// How long requests behind the gate take.
+    booking: Arc<Latency>,
 }
 
 struct Route {
@@ -57,8 +60,14 @@ struct Route {
 
 impl Ground {
     /// Puts the layer around a router. `paths` are the router's own, as they were given to it, each with its class;
-    /// a path that is not among them is served all the same, as one of the unknown.
-    pub fn new(router: Router, paths: impl IntoIterator<Item = (String, Class)>, limits: &InFlight) -> Self {
+    /// a path that is not among them is served all the same, as one of the unknown. `booking` is told how long requests
+    /// behind the gate take.
+    pub fn new(
+        router: Router,
+        paths: impl IntoIterator<Item = (String, Class)>,
+        limits: &InFlight,
+        booking: Arc<Latency>,
+    ) -> Self {
         metrics::recorder();
         let unmatched = (UNMATCHED.to_owned(), Class::Open);
         let all = std::iter::once(unmatched).chain(paths);
@@ -70,7 +79,7 @@ impl Ground {
             }
         }
         let router = router.fallback(unknown_route).method_not_allowed_fallback(wrong_method);
-        let shared = Shared { table, routes: known, gates: Gates::new(limits) };
+        let shared = Shared { table, routes: known, gates: Gates::new(limits), booking };
         Self { router, shared: Arc::new(Arc::new(shared)) }
     }
 
@@ -166,8 +175,12 @@ fn panicked(panic: &(dyn Any + Send)) -> Problem {
 
 impl Answering {
     fn finish(&mut self, mut response: Response) -> Response {
-        let Route { path, meters, .. } = &self.shared.routes[self.route];
-        meters.record(path, &self.method, response.status(), clock::now() - self.began);
+        let Route { path, class, meters } = &self.shared.routes[self.route];
+        let took = clock::now() - self.began;
+        meters.record(path, &self.method, response.status(), took);
+        if *class == Class::Booking {
+            self.shared.booking.note(took);
+        }
         if let Some(Cause(cause)) = response.extensions_mut().remove() {
             fault_log::fault(self.id.to_str().unwrap_or_default(), path, response.status().as_u16(), &cause);
         }

@@ -45,6 +45,12 @@ pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
         Unit::Seconds,
         "How far the first waiting time that was told was from what came.",
     ),
+    (
+        "anteroom_admission_limit",
+        Gauge,
+        Unit::Count,
+        "1 for the limit that holds back those in line, 0 for the others.",
+    ),
     ("anteroom_admission_target_per_second", Gauge, Unit::CountPerSecond, "The rate of admission that is aimed at."),
     (
         "anteroom_admission_last_success_timestamp_seconds",

@@ -117,5 +117,6 @@ fn ground(app: &Arc<App>, routes: OpenApiRouter<Arc<App>>, pages: Pages<'_>) -> 
     let documented = document.paths.paths.keys().map(|path| (path.clone(), class(path)));
     let paths: Vec<_> = documented.chain(known.iter().map(|(path, class)| ((*path).to_owned(), *class))).collect();
     let documents: Router<Arc<App>> = openapi::routes(&document).merge(errors::routes()).merge(pages);
-    Ground::new(served.merge(documents).with_state(Arc::clone(app)), paths, &app.config.in_flight)
+    let served = served.merge(documents).with_state(Arc::clone(app));
+    Ground::new(served, paths, &app.config.in_flight, Arc::clone(&app.booking_latency))
 }

@@ -4,6 +4,7 @@
 //! what it may forget: the last answer to each visitor, and the room as the last run of the scheduler saw it.
 
 mod admission;
+mod advice;
 mod announce;
 mod attempts;
 mod events;
@@ -11,6 +12,7 @@ mod memo;
 mod place;
 mod recovery;
 mod room;
+mod seen;
 mod settings;
 mod together;
 mod visit;
@@ -18,20 +20,21 @@ mod waited;
 mod waits;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use jsonwebtoken::jwk::JwkSet;
 
 use crate::error::Fault;
-use crate::ids::RoomName;
+use crate::ids::{self, RoomName};
 use crate::ledger::Ledger;
 use crate::store::{Db, Redis};
 use crate::token::{Opened, TokenRefusal, Tokens};
 
 pub(crate) use admission::census;
 pub use admission::run;
+pub use advice::{Limit, Strain, advise, note_stock};
 pub use announce::announce;
 pub use attempts::{Attempt, RENEW_EVERY, drop_attempt, refuse_attempt, renew_attempt, take_attempt, verify_attempt};
 pub use events::{EventId, ListenError, Listened, Listeners, Listening, listen};
@@ -56,6 +59,9 @@ pub struct Queue {
     memos: memo::Memos,
     rooms: ArcSwap<HashMap<RoomName, Arc<Room>>>,
     postgres_serves: AtomicBool,
+    /// Names this process where it advises.
+    adviser: String,
+    controller: Mutex<advice::Controller>,
 }
 
 /// What the line needs of others.
@@ -89,6 +95,8 @@ impl Queue {
             memos: memo::Memos::new(),
             rooms: ArcSwap::default(),
             postgres_serves: AtomicBool::new(true),
+            adviser: ids::new_uuid().simple().to_string(),
+            controller: Mutex::default(),
         }
     }
 

@@ -72,6 +72,8 @@ pub struct Place {
     pub user_id: Option<UserId>,
     /// The room.
     pub room: RoomName,
+    /// What the room does now.
+    pub room_state: State,
     /// What the place is.
     pub status: Status,
     /// 1 + those with an earlier number who may still come. Null unless in line, and while the room recovers.
@@ -288,6 +290,7 @@ pub(super) fn describe(room: &Room, user_id: Option<UserId>, found: &Found) -> P
     Place {
         user_id,
         room: room.name.clone(),
+        room_state: view.state,
         status,
         position,
         epoch: room.epoch(),

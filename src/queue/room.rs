@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
+use super::advice::{Limit, Stock};
 use super::events::Hub;
 use super::settings::State;
 use super::together::Together;
@@ -33,6 +34,7 @@ pub struct Room {
     /// Until when visits must last, ms: what Redis is yet to be told, one for each visitor however many holds they made.
     pub(super) kept: Mutex<HashMap<UserId, i64>>,
     pub(super) together: Together,
+    pub(super) stock: Stock,
 }
 
 /// How many are where, as the last run of the scheduler counted.
@@ -63,6 +65,14 @@ pub struct View {
     pub capacity: i64,
     /// Admissions in a second, at most.
     pub admit_per_second: f64,
+    /// Whether the rate follows the load.
+    pub adaptive: bool,
+    /// Admissions in a second, at most, as far as the load allows them.
+    pub target_per_second: f64,
+    /// Which limit held back those in line.
+    pub held_back_by: Option<Limit>,
+    /// Seats left to sell, where the room sells any.
+    pub seats_left: Option<u64>,
     /// When it opens, if that is set.
     pub opens_at: Option<DateTime<Utc>>,
     /// What the operators say to those in line.
@@ -84,6 +94,10 @@ impl Default for View {
             counts: Counts::default(),
             capacity: 0,
             admit_per_second: 0.0,
+            adaptive: false,
+            target_per_second: 0.0,
+            held_back_by: None,
+            seats_left: None,
             opens_at: None,
             message: None,
             hold_ms: 300_000,
@@ -107,6 +121,7 @@ impl Room {
             hub: Hub::default(),
             kept: Mutex::default(),
             together: Together::default(),
+            stock: Stock::default(),
         }
     }
 

@@ -20,8 +20,8 @@ const NEVER_MS: i64 = 9_000_000_000_000_000;
 
 /// What a room does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
-#[serde(rename_all = "lowercase")]
-#[sqlx(type_name = "text", rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
+#[sqlx(type_name = "text", rename_all = "kebab-case")]
 pub enum State {
     /// Takes people in line, admits nobody before its time.
     Scheduled,
@@ -35,12 +35,14 @@ pub enum State {
     Closed,
     /// Is being set up again after a loss; admits nobody for some seconds.
     Recovering,
+    /// Has no seat left to sell; admits nobody while that is so.
+    SoldOut,
 }
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 6] =
-        [Self::Scheduled, Self::Open, Self::Paused, Self::Draining, Self::Closed, Self::Recovering];
+    pub const ALL: [Self; 7] =
+        [Self::Scheduled, Self::Open, Self::Paused, Self::Draining, Self::Closed, Self::Recovering, Self::SoldOut];
 
     /// The state as it is written.
     pub fn name(self) -> &'static str {
@@ -51,6 +53,7 @@ impl State {
             Self::Draining => "draining",
             Self::Closed => "closed",
             Self::Recovering => "recovering",
+            Self::SoldOut => "sold-out",
         }
     }
 }
@@ -139,6 +142,7 @@ impl Settings {
             ("holdMs", ms(self.hold_seconds)),
             ("queueLimit", LINE_LIMIT.to_string()),
             ("message", self.message.clone().unwrap_or_default()),
+            ("adaptive", i32::from(self.adaptive).to_string()),
         ]
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn limits() -> Limits {
 }
 
 pub(crate) async fn serve(limits: Limits, in_flight: InFlight, signals: &Signals) -> Server {
-    let ground = Ground::new(router(signals.clone()), routes(), &in_flight);
+    let ground = Ground::new(router(signals.clone()), routes(), &in_flight, Arc::default());
     let listener = server::listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
     let task = tokio::spawn(server::serve(listener, ground, limits, stop.clone()));

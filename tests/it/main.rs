@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod accounts;
+mod advice;
 mod attacks;
 mod attacks_input;
 mod contract_admin;

@@ -137,6 +137,7 @@ impl Seen<'_> {
             State::Closed | State::Draining => View::Closed,
             _ if self.sold_out => View::Soldout,
             _ if self.full => View::Full,
+            State::SoldOut => View::Soldout,
             State::Scheduled => View::Soon,
             State::Open | State::Paused | State::Recovering => View::Door,
         }
@@ -147,6 +148,7 @@ fn waiting(place: &Place, state: State) -> View {
     match (state, place.position) {
         (State::Closed, _) => View::Closed,
         (State::Paused, _) => View::Paused,
+        (State::SoldOut, _) => View::Soldout,
         (State::Recovering, _) | (_, None) => View::Recovering,
         (_, Some(position)) => {
             let soon = place.eta.is_some_and(|eta| eta.p90_seconds <= ALMOST_SECONDS);

@@ -25,7 +25,7 @@ impl Info {
 /// Asks the server, or every master of a cluster.
 pub(crate) async fn infos(redis: &Redis) -> Result<Vec<Info>, Fault> {
     let mut told = Vec::new();
-    match &redis.0 {
+    match &redis.way {
         Way::Server(server) => told.push(ask(server).await?),
         Way::Cluster(cluster) => {
             for master in cluster.masters().await? {

@@ -21,6 +21,7 @@ use self::lane::{Lane, Origin, Server, Slot};
 use super::script::{Call, incarnation};
 use crate::clock;
 use crate::error::Fault;
+use crate::latency::Latency;
 
 pub(crate) use self::info::infos;
 pub use self::safety::{Safety, redis_safety};
@@ -30,7 +31,11 @@ const KEY_OF_SCRIPT: usize = 3;
 const KEY_OF_COMMAND: usize = 1;
 
 /// The way to Redis.
-pub struct Redis(Way);
+pub struct Redis {
+    way: Way,
+    /// How long scripts take.
+    latency: Latency,
+}
 
 enum Way {
     Server(Server),
@@ -51,16 +56,21 @@ impl Redis {
             }
             Address::Cluster { seeds, login } => Way::Cluster(Cluster::new(seeds, login, lanes, timeout)),
         };
-        Ok(Self(way))
+        Ok(Self { way, latency: Latency::default() })
+    }
+
+    /// How long scripts take, round trips counted.
+    pub(crate) fn latency(&self) -> &Latency {
+        &self.latency
     }
 
     /// Runs a script and reads its answer.
     pub(crate) async fn call<T: FromRedisValue>(&self, call: Call) -> Result<T, Fault> {
         let taken = self.lane(&call.cmd, KEY_OF_SCRIPT).await?;
-        let answer = run(&taken.1, &call).await;
+        let answer = self.run_script(&taken.1, &call).await;
         if self.moved(&answer).await? {
             let taken = self.lane(&call.cmd, KEY_OF_SCRIPT).await?;
-            let answer = run(&taken.1, &call).await;
+            let answer = self.run_script(&taken.1, &call).await;
             return read(&taken, answer);
         }
         read(&taken, answer)
@@ -76,7 +86,7 @@ impl Redis {
     ) -> Result<T, Fault> {
         let taken = self.lane(&call.cmd, KEY_OF_SCRIPT).await?;
         let call = rest(call.arg(incarnation(epoch, &taken.1.run)));
-        let answer = run(&taken.1, &call).await;
+        let answer = self.run_script(&taken.1, &call).await;
         if self.moved(&answer).await? {
             // Another server has the room now, with another run: what we believe cannot be right any more.
             return Err(Fault::Lost);
@@ -98,7 +108,7 @@ impl Redis {
 
     /// The run of the Redis that has this key now: the first characters of its run id.
     pub async fn run(&self, key: &str) -> Result<Arc<str>, Fault> {
-        let (_, lane) = match &self.0 {
+        let (_, lane) = match &self.way {
             Way::Server(server) => server.lane().await?,
             Way::Cluster(cluster) => cluster.lane(key.as_bytes()).await?,
         };
@@ -107,7 +117,7 @@ impl Redis {
 
     /// A lane for a command whose key stands at this place.
     async fn lane(&self, cmd: &Cmd, at: usize) -> Result<Taken, Fault> {
-        match &self.0 {
+        match &self.way {
             Way::Server(server) => server.lane().await,
             // Boxed: it would make every future that asks Redis several times as large.
             Way::Cluster(cluster) => Box::pin(cluster.lane(key_of(cmd, at))).await,
@@ -116,7 +126,7 @@ impl Redis {
 
     /// Whether the answer says that nothing was done because another server has the key; which one is learned then.
     async fn moved(&self, answer: &Result<Value, RedisError>) -> Result<bool, Fault> {
-        match (&self.0, answer) {
+        match (&self.way, answer) {
             (Way::Cluster(cluster), Err(e)) if e.kind() == ErrorKind::Server(ServerErrorKind::Moved) => {
                 Box::pin(cluster.learn()).await?;
                 Ok(true)
@@ -124,25 +134,27 @@ impl Redis {
             _ => Ok(false),
         }
     }
+
+    async fn run_script(&self, lane: &Lane, call: &Call) -> Result<Value, RedisError> {
+        let started = clock::now();
+        let mut answer = send(lane, &call.cmd).await;
+        if matches!(&answer, Err(e) if e.kind() == ErrorKind::Server(ServerErrorKind::NoScript)) {
+            let mut load = redis::cmd("SCRIPT");
+            load.arg("LOAD").arg(call.script.source);
+            answer = match send(lane, &load).await {
+                Ok(_) => send(lane, &call.cmd).await,
+                refused => refused,
+            };
+        }
+        let took = started.elapsed();
+        self.latency.note(took);
+        call.script.duration().record(took.as_secs_f64());
+        answer
+    }
 }
 
 async fn send(lane: &Lane, cmd: &Cmd) -> Result<Value, RedisError> {
     lane.handle.clone().send_packed_command(cmd).await.and_then(Value::extract_error)
-}
-
-async fn run(lane: &Lane, call: &Call) -> Result<Value, RedisError> {
-    let started = clock::now();
-    let mut answer = send(lane, &call.cmd).await;
-    if matches!(&answer, Err(e) if e.kind() == ErrorKind::Server(ServerErrorKind::NoScript)) {
-        let mut load = redis::cmd("SCRIPT");
-        load.arg("LOAD").arg(call.script.source);
-        answer = match send(lane, &load).await {
-            Ok(_) => send(lane, &call.cmd).await,
-            refused => refused,
-        };
-    }
-    call.script.duration().record(started.elapsed().as_secs_f64());
-    answer
 }
 
 /// Reads an answer; a lane that broke on the way is given up.

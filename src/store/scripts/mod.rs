@@ -29,6 +29,7 @@ pub static ALL: &[&Script] = &[
     &queue::END_VISIT_SOON,
     &queue::END_VISITS,
     &queue::ADMIT,
+    &queue::ADVISE,
     &queue::SETUP_ROOM,
     &queue::CONFIGURE_ROOM,
     &queue::COUNTS,

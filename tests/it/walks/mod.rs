@@ -3,6 +3,7 @@
 //! Time is given: deadlines are moved by rewriting scores, never by sleeping. `WALK_STEPS` and `WALK_SEED` make a walk
 //! longer, or another one. A walk fails when it proves too little.
 
+mod limits;
 mod line;
 mod seats;
 
@@ -51,6 +52,7 @@ impl Seen {
 /// The scripts of one folder, called as their headers say.
 struct Scripts {
     redis: Connection,
+    url: String,
     prefix: &'static str,
     known: HashMap<String, (Script, Vec<String>)>,
 }
@@ -67,8 +69,17 @@ impl Scripts {
             let verb = path.file_stem().unwrap().to_str().unwrap().to_owned();
             known.insert(verb, (Script::new(&source), keys));
         }
-        let redis = redis::Client::open(redis_database()).unwrap().get_connection().unwrap();
-        Self { redis, prefix, known }
+        Self::at(&redis_database(), prefix, known)
+    }
+
+    fn at(url: &str, prefix: &'static str, known: HashMap<String, (Script, Vec<String>)>) -> Self {
+        let redis = redis::Client::open(url).unwrap().get_connection().unwrap();
+        Self { redis, url: url.to_owned(), prefix, known }
+    }
+
+    /// The same scripts over another connection to the same database.
+    fn beside(&self) -> Self {
+        Self::at(&self.url, self.prefix, self.known.clone())
     }
 
     /// Calls a script. `name` tells the key, or keys, that a line of its header describes.

@@ -16,6 +16,7 @@ const NOTED_AT_ONCE: usize = 500;
 script!(KEEP_VISITS, "queue/keep_visits");
 script!(END_VISITS, "queue/end_visits");
 script!(ADMIT, "queue/admit");
+script!(ADVISE, "queue/advise");
 script!(SETUP_ROOM, "queue/setup_room");
 script!(CONFIGURE_ROOM, "queue/configure_room");
 script!(COUNTS, "queue/counts");
@@ -74,6 +75,8 @@ pub(crate) async fn end_visits(line: Line<'_>, most: u32, token_ms: i64) -> Resu
 /// What a run of the scheduler did, and the room as it stood then.
 #[derive(Debug)]
 pub(crate) struct Run {
+    /// Whether the room was open, so that the limits decided.
+    pub(crate) open: bool,
     pub(crate) admitted: u64,
     pub(crate) set_aside: u64,
     pub(crate) active: u64,
@@ -92,8 +95,10 @@ pub(crate) async fn admit(line: Line<'_>, most: u32) -> Result<Run, Fault> {
         &[&k.room, &k.waiting, &k.present, &k.aside, &k.grace, &k.recalled, &k.visits, &k.active, &k.idle, &k.pending],
     );
     let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(most)).await?;
-    match reply.word()? {
+    let word = reply.word()?;
+    match word {
         "held" | "admitted" => Ok(Run {
+            open: word == "admitted",
             admitted: reply.count(1)?,
             set_aside: reply.count(2)?,
             active: reply.count(3)?,
@@ -105,6 +110,33 @@ pub(crate) async fn admit(line: Line<'_>, most: u32) -> Result<Run, Fault> {
         }),
         _ => Err(reply.unexpected()),
     }
+}
+
+/// What one process advises about a room.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Advice<'a> {
+    /// The process.
+    pub(crate) adviser: &'a str,
+    /// Seats left to sell, where that is known.
+    pub(crate) seats_left: Option<u64>,
+    /// Visits at once that these need.
+    pub(crate) visits: u64,
+    /// Admissions in a second that the load allows.
+    pub(crate) per_second: f64,
+    /// How long this counts.
+    pub(crate) valid_ms: u64,
+}
+
+pub(crate) async fn advise(line: Line<'_>, advice: Advice<'_>) -> Result<(), Fault> {
+    let call = Call::new(&ADVISE, &[&line.keys.room]);
+    let seats_left = advice.seats_left.map(|seats| seats.to_string()).unwrap_or_default();
+    let reply: Reply = line
+        .redis
+        .call_in(line.epoch.0, call, |c| {
+            c.arg(advice.adviser).arg(seats_left).arg(advice.visits).arg(advice.per_second).arg(advice.valid_ms)
+        })
+        .await?;
+    if reply.word()? == "noted" { Ok(()) } else { Err(reply.unexpected()) }
 }
 
 /// For how long a room that was set up anew recovers, all in ms.

@@ -21,7 +21,8 @@ impl Walk {
             "waiting" => {
                 self.seen.note("waiting");
                 let now = Line::read(&mut self.scripts);
-                assert_eq!(Some(answer[2].parse().unwrap()), now.position(user), "{answer:?} {now:#?}");
+                let let_in = now.active.contains_key(user); // by a second call
+                assert!(let_in || now.position(user) == answer[2].parse().ok(), "{answer:?} {now:#?}");
             }
             "kept" => self.seen.note("kept"),
             "full" => self.seen.note("full"),

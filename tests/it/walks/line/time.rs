@@ -5,6 +5,7 @@ use rand::seq::IndexedRandom as _;
 
 use super::super::incarnation;
 use super::Walk;
+use super::limits::Advice;
 use super::state::Line;
 
 const TOKEN_MS: i64 = 3_600_000;
@@ -13,7 +14,8 @@ const LONG_AGO: &str = "1";
 impl Walk {
     pub(super) fn admit(&mut self) -> String {
         let most = self.random.random_range(0..6).to_string();
-        let answer = self.call("admit", "", &[incarnation(self.epoch), most]);
+        let answer = self.call("admit", "", &[incarnation(self.epoch), most.clone()]);
+        self.used_up = answer[0] == "admitted" && answer[1] != most;
         let (before, after) = (&self.line, Line::read(&mut self.scripts));
         for user in after.active.keys().filter(|user| !before.active.contains_key(*user)) {
             self.seen.note(if after.phase(user) == "again" { "admitted again" } else { "admitted" });
@@ -70,8 +72,8 @@ impl Walk {
         self.version += 1;
         let state =
             *["open", "open", "open", "open", "open", "draining", "paused", "closed"].choose(&mut self.random).unwrap();
-        let capacity = self.random.random_range(0..8).to_string();
-        let rate = *["500", "500", "500", "50", "0.5", "0"].choose(&mut self.random).unwrap();
+        let capacity = self.random.random_range(0..16).to_string();
+        let rate = *["5000", "5000", "5000", "50", "0.5", "0"].choose(&mut self.random).unwrap();
         let limit = *["12", "100"].choose(&mut self.random).unwrap();
         let settings = ["state", state, "capacity", &capacity, "admitPerSecond", rate, "queueLimit", limit];
         let head = [incarnation(self.epoch), self.version.to_string()];
@@ -101,6 +103,7 @@ impl Walk {
         let keeps = self.random.random_bool(0.5);
         if !keeps {
             self.scripts.run::<()>(&["FLUSHDB"]);
+            self.advice = Advice::default();
             self.ended.clear();
         }
         self.seen.note(if keeps { "restarted" } else { "forgotten" });
@@ -127,7 +130,7 @@ impl Walk {
             "capacity",
             "3",
             "admitPerSecond",
-            "500",
+            "5000",
             "opensAt",
             "0",
             "closesAt",

@@ -1,0 +1,127 @@
+//! The room as a run of the scheduler found it: kept for every answer until the next run, and measured.
+
+use std::sync::Arc;
+
+use super::advice::Limit;
+use super::room::{Counts, Room, View};
+use super::settings::{State, effective_state};
+use crate::clock;
+use crate::store::scripts::queue::Run;
+
+/// So many in line a run looks at: `LOOK_AT_MOST` of `lua/queue/admit.lua`.
+const LOOKED_AT: u64 = 1_000;
+
+/// The fields of the room's hash, as a run answered them.
+struct Fields<'a>(&'a [(String, String)]);
+
+impl Fields<'_> {
+    fn text(&self, name: &str) -> &str {
+        self.0.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value.as_str())
+    }
+
+    fn whole(&self, name: &str) -> i64 {
+        self.text(name).parse().unwrap_or(0)
+    }
+
+    fn number(&self, name: &str) -> f64 {
+        self.text(name).parse().unwrap_or(0.0)
+    }
+
+    /// Whether the advice counted in this run, which wrote down when it was.
+    fn advised(&self) -> bool {
+        self.whole("bucketAt") < self.whole("advisedUntil")
+    }
+}
+
+/// What holds back those who are still in line after a run that could have admitted more than `most`.
+fn held_back_by(run: &Run, most: u32, fields: &Fields<'_>) -> Option<Limit> {
+    let cut = run.admitted == u64::from(most) || run.admitted + run.set_aside >= LOOKED_AT;
+    if !run.open || cut || run.waiting + run.recalled == 0 {
+        return None;
+    }
+    let (capacity, rate) = (fields.whole("capacity"), fields.number("admitPerSecond"));
+    let advice = fields.advised().then(|| (fields.whole("stockVisits"), fields.number("loadRate")));
+    let (stock, load) = advice.unwrap_or((i64::MAX, f64::INFINITY));
+    if i64::try_from(run.active).is_ok_and(|active| active >= capacity.min(stock)) {
+        Some(if stock < capacity { Limit::Stock } else { Limit::Capacity })
+    } else if fields.number("bucket") < 1.0 {
+        Some(if load < rate { Limit::Load } else { Limit::Rate })
+    } else {
+        None
+    }
+}
+
+/// Keeps what a run found that was to admit `most`.
+pub(super) fn see(room: &Room, run: &Run, most: u32) {
+    let fields = Fields(&run.room);
+    let counts = Counts {
+        active: run.active,
+        waiting: run.waiting,
+        aside: run.aside,
+        pending: run.pending,
+        recalled: run.recalled,
+        admitted: u64::try_from(fields.whole("admitted")).unwrap_or(0),
+    };
+    let seats_left = fields.text("seatsLeft").parse().ok().filter(|_| fields.advised());
+    let state = match effective_state(fields.text("state"), &|name| fields.whole(name)) {
+        State::Open | State::Draining if run.open && seats_left == Some(0) => State::SoldOut,
+        state => state,
+    };
+    let (wait_per_place_ms, admitted_per_minute) = {
+        let mut waits = room.waits();
+        if run.waiting == 0 || state == State::Paused || state == State::Recovering {
+            waits.pause();
+        } else {
+            waits.note(counts.admitted, u64::try_from(fields.whole("passedOver")).unwrap_or(0));
+        }
+        (waits.per_place_ms(), waits.admitted_per_minute(counts.admitted))
+    };
+    let opens_at = fields.whole("opensAt");
+    let admit_per_second = fields.number("admitPerSecond");
+    room.view.store(Arc::new(View {
+        state,
+        counts,
+        capacity: fields.whole("capacity"),
+        admit_per_second,
+        adaptive: fields.whole("adaptive") == 1,
+        target_per_second: if fields.advised() {
+            admit_per_second.min(fields.number("loadRate"))
+        } else {
+            admit_per_second
+        },
+        held_back_by: held_back_by(run, most, &fields),
+        seats_left,
+        opens_at: (opens_at > 0).then(|| clock::from_unix_ms(opens_at)),
+        message: Some(fields.text("message").to_owned()).filter(|message| !message.is_empty()),
+        hold_ms: fields.whole("holdMs"),
+        wait_per_place_ms,
+        admitted_per_minute,
+        seen_at_ms: clock::uptime_ms(),
+    }));
+    count(room, run);
+}
+
+fn count(room: &Room, run: &Run) {
+    let name = || room.name.to_string();
+    let gauge = |gauge: metrics::Gauge, value: u64| gauge.set(f64::from(u32::try_from(value).unwrap_or(u32::MAX)));
+    metrics::counter!("anteroom_admissions_total", "room" => name()).increment(run.admitted);
+    gauge(metrics::gauge!("anteroom_queue_waiting", "room" => name()), run.waiting);
+    gauge(metrics::gauge!("anteroom_queue_aside", "room" => name()), run.aside);
+    gauge(metrics::gauge!("anteroom_visits_active", "room" => name()), run.active);
+    let view = room.view();
+    gauge(metrics::gauge!("anteroom_visits_capacity", "room" => name()), u64::try_from(view.capacity).unwrap_or(0));
+    metrics::gauge!("anteroom_admission_target_per_second", "room" => name()).set(view.target_per_second);
+    gauge(metrics::gauge!("anteroom_queue_epoch", "room" => name()), u64::try_from(room.epoch().0).unwrap_or(0));
+    gauge(
+        metrics::gauge!("anteroom_admission_last_success_timestamp_seconds", "room" => name()),
+        u64::try_from(clock::unix_ms() / 1_000).unwrap_or(0),
+    );
+    for limit in Limit::ALL {
+        let on = if view.held_back_by == Some(limit) { 1.0 } else { 0.0 };
+        metrics::gauge!("anteroom_admission_limit", "room" => name(), "limit" => limit.name()).set(on);
+    }
+    for state in State::ALL {
+        let on = if state == view.state { 1.0 } else { 0.0 };
+        metrics::gauge!("anteroom_room_state", "room" => name(), "state" => state.name()).set(on);
+    }
+}
