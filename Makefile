@@ -15,7 +15,7 @@ export PATH := $(PATH):$(CURDIR)/.tools/bin
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
-setup: ## install what is missing: redis-server, PostgreSQL, Prometheus, k6, wrk
+setup: ## install what is missing: redis-server, PostgreSQL, nginx, haproxy, Prometheus, k6, wrk
 	@scripts/setup
 
 # A release build takes twice as long as a debug one, once; what a newcomer then measures is the real thing.
@@ -23,7 +23,7 @@ run: ## run the service with stores of its own and demo data, until Ctrl-C
 	@scripts/setup stores
 	cargo run --release -- dev $(ARGS)
 
-test: ## every test, on real Redis, PostgreSQL and Prometheus
+test: ## every test, on real Redis, PostgreSQL, nginx, haproxy and Prometheus
 	@scripts/setup tests
 	cargo test
 

@@ -116,8 +116,7 @@ impl Round<'_> {
         let Who::Account(user) = &listener.session.value.who else {
             return if asked_long_ago { Finding::Moved } else { Finding::Same };
         };
-        let ends_soon = listener.session.exp - clock::unix_ms() / 1_000 < self.queue.token_seconds / 4;
-        if ends_soon && !told.renewed && asked_long_ago {
+        if place::ends_soon(self.queue, listener.session.exp) && !told.renewed && asked_long_ago {
             return Finding::Moved;
         }
         if let Some((position, number)) = self.seen.positions.get(user) {

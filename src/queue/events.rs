@@ -188,7 +188,12 @@ pub async fn listen(
     if room.hub.streams_of(&session) >= queue.listeners.per_account {
         return Err(ListenError::TooMany);
     }
-    let answer = place::poll(queue, &session.value).await?;
+    // A token that ends soon is replaced by the first event: the stream may end before there is another.
+    let answer = if place::ends_soon(queue, session.exp) {
+        place::look(queue, &session.value).await?
+    } else {
+        place::poll(queue, &session.value).await?
+    };
     let over = matches!(answer.place.status, Status::Expired | Status::Left);
     if over && last.is_some_and(|last| last.status == answer.place.status) {
         return Ok(Listened::Over);

@@ -213,7 +213,7 @@ async fn ask(queue: &Queue, room: &Arc<Room>, session: &Session, user: &UserId) 
     let shown = Shown { epoch: claims.epoch, number, since_ms: claims.iat * 1_000 };
     let (found, back) = find(queue, room, user, shown).await?;
     let mut place = describe(room, Some(user.clone()), &found);
-    let ends_soon = claims.exp - clock::unix_ms() / 1_000 < queue.token_seconds / 4;
+    let ends_soon = ends_soon(queue, claims.exp);
     let in_place = !matches!(found, Found::Over(_));
     if in_place && (ends_soon || back.is_some()) {
         place.token = Some(receipt(queue, room, user.as_str(), (Use::Place, back.unwrap_or(number)))?);
@@ -304,6 +304,11 @@ pub(super) fn describe(room: &Room, user_id: Option<UserId>, found: &Found) -> P
         server_time: clock::rfc3339(clock::utc()),
         stale: false,
     }
+}
+
+/// Whether a token is to be replaced by the next place.
+pub(super) fn ends_soon(queue: &Queue, exp: i64) -> bool {
+    exp - clock::unix_ms() / 1_000 < queue.token_seconds / 4
 }
 
 /// The end of a visit, as it is written.

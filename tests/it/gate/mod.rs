@@ -2,6 +2,7 @@
 
 mod events;
 mod keys;
+mod proxies;
 
 use anteroom::cli::stores::RedisServer;
 use reqwest::redirect::Policy;
