@@ -58,6 +58,18 @@ pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
         Unit::Seconds,
         "When the last admission step ended well, as Unix time.",
     ),
+    (
+        "anteroom_order_inversions_total",
+        Counter,
+        Unit::Count,
+        "Visitors let in before one who was there all the time and had the smaller number. Must stay 0.",
+    ),
+    (
+        "anteroom_order_overtaken_most",
+        Gauge,
+        Unit::Count,
+        "The most who were let in, between two looks, before one who was there. Must stay 0.",
+    ),
     ("anteroom_queue_epoch", Gauge, Unit::Count, "How often the line had to be set up."),
     ("anteroom_listeners", Gauge, Unit::Count, "Streams of events that are open."),
     ("anteroom_events_total", Counter, Unit::Count, "Events sent to those who listen."),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Queue, Room, flush_kept_visits, recovery, seen};
+use super::{Queue, Room, flush_kept_visits, order, recovery, seen};
 use crate::error::Fault;
 use crate::store::scripts::queue::{self as scripts, Census};
 
@@ -49,7 +49,7 @@ async fn step(queue: &Queue, room: &Arc<Room>) -> Result<(), Fault> {
             break;
         }
     }
-    Ok(())
+    order::look(queue, room).await
 }
 
 /// Counts a room at one moment, for the invariants.

@@ -9,6 +9,7 @@ mod announce;
 mod attempts;
 mod events;
 mod memo;
+mod order;
 mod place;
 mod recovery;
 mod room;

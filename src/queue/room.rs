@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::advice::{Limit, Stock};
 use super::events::Hub;
+use super::order::Order;
 use super::settings::State;
 use super::together::Together;
 use super::waits::Waits;
@@ -27,6 +28,7 @@ pub struct Room {
     epoch: AtomicI64,
     pub(super) view: ArcSwap<View>,
     waits: Mutex<Waits>,
+    order: Mutex<Order>,
     /// Told when someone should be admitted before the next second.
     pub(super) wake: Notify,
     pub(super) mending: Mending,
@@ -116,6 +118,7 @@ impl Room {
             epoch: AtomicI64::new(epoch.0),
             view: ArcSwap::default(),
             waits: Mutex::default(),
+            order: Mutex::default(),
             wake: Notify::new(),
             mending: Mending::default(),
             hub: Hub::default(),
@@ -151,6 +154,10 @@ impl Room {
 
     pub(super) fn line<'a>(&'a self, redis: &'a Redis) -> Line<'a> {
         Line { redis, keys: &self.keys, epoch: self.epoch() }
+    }
+
+    pub(super) fn order(&self) -> MutexGuard<'_, Order> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn waits(&self) -> MutexGuard<'_, Waits> {

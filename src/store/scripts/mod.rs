@@ -33,6 +33,7 @@ pub static ALL: &[&Script] = &[
     &queue::SETUP_ROOM,
     &queue::CONFIGURE_ROOM,
     &queue::COUNTS,
+    &queue::ORDER,
     &queue::LOOK_ALONG,
     &queue::HEAR,
     &seats::HOLD,

@@ -4,6 +4,7 @@ mod crowd;
 mod frozen;
 mod loss;
 mod nodes;
+mod order;
 mod processes;
 mod simulation;
 mod watch;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anteroom::clock;
 use rand::RngExt;
@@ -28,6 +28,9 @@ const WHOLE: usize = 10_000;
 
 /// Who gets no answer goes to the next door after this time.
 const PATIENCE: Duration = Duration::from_secs(4);
+
+/// For how long after an answer one counts as present, at least.
+const PRESENT_FOR: Duration = Duration::from_secs(13);
 
 /// So many of a hundred go away on the way.
 const UNSTEADY: u64 = 30;
@@ -150,7 +153,8 @@ impl Sale {
     /// Comes, waits, is inside for a while and leaves; a third goes away on the way. Gives how often the position grew.
     async fn visit(&self, number: usize) -> usize {
         sleep(Duration::from_millis(random(0, self.plan.arriving_ms))).await;
-        let mut visitor = Visitor { number, door: number, token: String::new(), last: None, grown: 0 };
+        let mut visitor =
+            Visitor { number, door: number, token: String::new(), last: None, noted: clock::now(), grown: 0 };
         let mut place = self.join(&mut visitor).await;
         let mut steady_polls = if random(0, 100) < UNSTEADY { random(1, 6) } else { u64::MAX };
         loop {
@@ -250,16 +254,19 @@ struct Visitor {
     token: String,
     /// Epoch and position as they were told last, while they keep asking.
     last: Option<(i64, u64)>,
+    noted: Instant,
     grown: usize,
 }
 
 impl Visitor {
     fn note(&mut self, place: &Value) {
         let Some(told) = place["epoch"].as_i64().zip(place["position"].as_u64()) else { return };
-        if self.last.is_some_and(|last| last.0 == told.0 && told.1 > last.1) {
+        // Whom no process answered for so long was absent for the service, and may have missed their turn.
+        let present = self.noted.elapsed() < PRESENT_FOR;
+        if present && self.last.is_some_and(|last| last.0 == told.0 && told.1 > last.1) {
             self.grown += 1;
         }
-        self.last = Some(told);
+        (self.last, self.noted) = (Some(told), clock::now());
     }
 }
 

@@ -3,6 +3,7 @@
 mod admission;
 mod attempts;
 mod listening;
+mod order;
 
 use super::{Reply, script};
 use crate::error::Fault;
@@ -14,6 +15,7 @@ use crate::store::script::Call;
 pub(crate) use admission::*;
 pub(crate) use attempts::*;
 pub(crate) use listening::*;
+pub(crate) use order::*;
 
 script!(PLACE, "queue/place");
 script!(JOIN, "queue/join");
