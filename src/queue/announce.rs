@@ -63,7 +63,7 @@ pub async fn announce(queue: &Queue, room: &Arc<Room>) -> Result<(), Fault> {
         match round.find(listener) {
             Finding::Place(user, found) => {
                 let place = place::describe(room, Some(user), &found);
-                listener.tell(room, &place::keep(&listener.session.value.memo, place)?, round.notice);
+                listener.tell(room, &place::keep(room, &listener.session.value.memo, place)?, round.notice);
             }
             Finding::Moved if alone.len() < ALONE_AT_MOST => alone.push(listener),
             Finding::Same | Finding::Moved => {}

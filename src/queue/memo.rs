@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use moka::sync::Cache;
 
+use super::Room;
 use super::place::Place;
 use super::waited::Wait;
 use crate::clock;
@@ -82,9 +83,18 @@ impl Memo {
     }
 
     pub(super) fn remember(&self, place: Arc<Place>, body: Bytes, early_ms: u64) {
-        self.wait.lock().unwrap_or_else(PoisonError::into_inner).follow(&place);
         let last = Last { place, body, early_until_ms: clock::uptime_ms().saturating_add(early_ms) };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+    }
+
+    /// Follows a wait to this answer, which keeps to what was told before.
+    pub(super) fn follow(&self, room: &Room, place: &mut Place) {
+        self.wait.lock().unwrap_or_else(PoisonError::into_inner).follow(room, place);
+    }
+
+    /// The visitor was absent at their turn: what was told before is not to be measured by when they come in.
+    pub(super) fn forget_promise(&self) {
+        self.wait.lock().unwrap_or_else(PoisonError::into_inner).forget_promise();
     }
 
     pub(super) fn note_check(&self, check: Check) {

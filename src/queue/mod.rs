@@ -44,7 +44,7 @@ pub use place::{Answer, JoinError, Place, PollError, Status, join, leave, poll};
 pub use room::{Counts, Room, View};
 pub use settings::{Change, ChangeError, Settings, State, change, find_settings, list_settings, load_rooms};
 pub use visit::{Admission, check_visit, end_visit_soon, flush_kept_visits, keep_visit};
-pub use waits::Eta;
+pub use waits::{Eta, Pace, Slower};
 
 pub use crate::store::scripts::queue::Left;
 

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::memo::{Last, Memo, Session, Who};
 use super::recovery::believing;
-use super::waits::{self, ASSUMED_PER_PLACE_MS, Eta};
+use super::waits::{self, Eta, Slower};
 use super::{Queue, Room, State, attempts, together};
 use crate::clock;
 use crate::error::Fault;
@@ -84,6 +84,8 @@ pub struct Place {
     pub waiting: u64,
     /// The waiting time, when it is known.
     pub eta: Option<Eta>,
+    /// Why the waiting time is longer than the one told before, or no longer known; null otherwise.
+    pub eta_reason: Option<Slower>,
     /// When to ask again, in milliseconds.
     pub poll_after_ms: u64,
     /// End of the visit.
@@ -160,7 +162,7 @@ pub async fn join(queue: &Queue, room: &Arc<Room>, user: &UserId) -> Result<Plac
         }
     };
     let place = describe(room, Some(user.clone()), &found);
-    keep(&queue.memos.of(&room.name, user.as_str()), place.clone())?;
+    let place = (*keep(room, &queue.memos.of(&room.name, user.as_str()), place)?.place).clone();
     let token = receipt(queue, room, user.as_str(), (Use::Place, number))?;
     Ok(Place { token: Some(token), ..place })
 }
@@ -184,7 +186,7 @@ pub(super) async fn look(queue: &Queue, session: &Session) -> Result<Answer, Pol
         // Boxed: it is rare, and would make every poll's future several times as large.
         Who::Attempt(attempt) => Box::pin(attempts::ask(queue, &room, session, attempt)).await?,
     };
-    Ok(keep(&session.memo, place)?)
+    Ok(keep(&room, &session.memo, place)?)
 }
 
 /// Gives up place and visit, or withdraws an attempt.
@@ -212,6 +214,9 @@ async fn ask(queue: &Queue, room: &Arc<Room>, session: &Session, user: &UserId) 
     let number = claims.number.unwrap_or(NOTHING_SHOWN.number);
     let shown = Shown { epoch: claims.epoch, number, since_ms: claims.iat * 1_000 };
     let (found, back) = find(queue, room, user, shown).await?;
+    if back.is_some() {
+        session.memo.forget_promise();
+    }
     let mut place = describe(room, Some(user.clone()), &found);
     let ends_soon = ends_soon(queue, claims.exp);
     let in_place = !matches!(found, Found::Over(_));
@@ -271,8 +276,7 @@ fn found(standing: &Standing) -> Found {
 /// Puts what was found into words.
 pub(super) fn describe(room: &Room, user_id: Option<UserId>, found: &Found) -> Place {
     let view = room.view();
-    let per_place = view.wait_per_place_ms.filter(|_| view.state == State::Open || view.state == State::Draining);
-    let spread = per_place.unwrap_or(ASSUMED_PER_PLACE_MS);
+    let spread = view.per_place_ms();
     let (status, position, waiting, poll_after_ms, ends_ms) = match *found {
         Found::InLine { position: None, in_line } => (Status::Waiting, None, in_line, RECOVERING_POLL_MS, None),
         Found::InLine { position: Some(position), in_line } => {
@@ -295,7 +299,8 @@ pub(super) fn describe(room: &Room, user_id: Option<UserId>, found: &Found) -> P
         position,
         epoch: room.epoch(),
         waiting,
-        eta: position.and_then(|position| per_place.map(|per_place_ms| waits::eta(position, per_place_ms))),
+        eta: position.zip(view.pace).and_then(|(position, pace)| pace.eta(position)),
+        eta_reason: None,
         poll_after_ms,
         active_until: ends_ms.map(until),
         token: None,
@@ -331,8 +336,9 @@ pub(super) fn receipt(queue: &Queue, room: &Room, sub: &str, of: (Use, Number)) 
     })
 }
 
-/// Remembers an answer, so that asking again too early costs nothing.
-pub(super) fn keep(memo: &Memo, place: Place) -> Result<Answer, Fault> {
+/// Remembers an answer, so that asking again too early costs nothing, and keeps to what was told before.
+pub(super) fn keep(room: &Room, memo: &Memo, mut place: Place) -> Result<Answer, Fault> {
+    memo.follow(room, &mut place);
     let body = Bytes::from(serde_json::to_vec(&place).map_err(|e| Fault::Defect(e.to_string()))?);
     let near = place.position.is_none_or(|position| position <= NEAR_POSITION)
         || place.eta.is_none_or(|eta| eta.p50_seconds < NEAR_SECONDS);

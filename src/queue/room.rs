@@ -13,7 +13,7 @@ use super::events::Hub;
 use super::order::Order;
 use super::settings::State;
 use super::together::Together;
-use super::waits::Waits;
+use super::waits::{ASSUMED_PER_PLACE_MS, Pace, Slower, Waits};
 use crate::ids::{Epoch, RoomName, UserId};
 use crate::store::Redis;
 use crate::store::keys::RoomKeys;
@@ -81,8 +81,10 @@ pub struct View {
     pub message: Option<String>,
     /// How long a hold lasts, ms.
     pub hold_ms: i64,
-    /// How long each place in line takes, ms, as measured; unknown without admissions.
-    pub wait_per_place_ms: Option<f64>,
+    /// How fast the line moves; unknown without admissions.
+    pub pace: Option<Pace>,
+    /// Why a wait would be longer than it was.
+    pub slower: Slower,
     /// Admissions in the last minute.
     pub admitted_per_minute: u64,
     /// When it was seen, by this process' uptime, ms; 0 for never.
@@ -103,10 +105,18 @@ impl Default for View {
             opens_at: None,
             message: None,
             hold_ms: 300_000,
-            wait_per_place_ms: None,
+            pace: None,
+            slower: Slower::FewerLeaving,
             admitted_per_minute: 0,
             seen_at_ms: 0,
         }
+    }
+}
+
+impl View {
+    /// What each place in line takes, ms, for the polls: measured, or assumed.
+    pub(super) fn per_place_ms(&self) -> f64 {
+        self.pace.map_or(ASSUMED_PER_PLACE_MS, |pace| pace.per_place_ms())
     }
 }
 

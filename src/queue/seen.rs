@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::advice::Limit;
 use super::room::{Counts, Room, View};
 use super::settings::{State, effective_state};
+use super::waits::Look;
 use crate::clock;
 use crate::store::scripts::queue::Run;
 
@@ -25,6 +26,12 @@ impl Fields<'_> {
 
     fn number(&self, name: &str) -> f64 {
         self.text(name).parse().unwrap_or(0.0)
+    }
+
+    /// Admissions in a second that are aimed at.
+    fn target_per_second(&self) -> f64 {
+        let load = if self.advised() { self.number("loadRate") } else { f64::INFINITY };
+        self.number("admitPerSecond").min(load)
     }
 
     /// Whether the advice counted in this run, which wrote down when it was.
@@ -51,6 +58,22 @@ fn held_back_by(run: &Run, most: u32, fields: &Fields<'_>) -> Option<Limit> {
     }
 }
 
+/// What a run says of how fast the line moves, but for what holds it back.
+fn look(run: &Run, fields: &Fields<'_>, at_ms: u64) -> Look {
+    let whole = |name: &str| u64::try_from(fields.whole(name)).unwrap_or(0);
+    let stock = if fields.advised() { whole("stockVisits") } else { u64::MAX };
+    Look {
+        at_ms,
+        admitted: whole("admitted"),
+        passed: whole("passedOver"),
+        active: run.active,
+        aside: run.aside,
+        most_visits: whole("capacity").min(stock),
+        per_second: fields.target_per_second(),
+        held_back_by: None,
+    }
+}
+
 /// Keeps what a run found that was to admit `most`.
 pub(super) fn see(room: &Room, run: &Run, most: u32) {
     let fields = Fields(&run.room);
@@ -67,36 +90,37 @@ pub(super) fn see(room: &Room, run: &Run, most: u32) {
         State::Open | State::Draining if run.open && seats_left == Some(0) => State::SoldOut,
         state => state,
     };
-    let (wait_per_place_ms, admitted_per_minute) = {
+    let held_back_by = held_back_by(run, most, &fields);
+    let now_ms = clock::uptime_ms();
+    let (pace, slower, admitted_per_minute) = {
         let mut waits = room.waits();
-        if run.waiting == 0 || state == State::Paused || state == State::Recovering {
-            waits.pause();
-        } else {
-            waits.note(counts.admitted, u64::try_from(fields.whole("passedOver")).unwrap_or(0));
+        match state {
+            State::Open | State::Draining if run.waiting > 0 => {
+                let look = Look { held_back_by, ..look(run, &fields, now_ms) };
+                waits.note(look);
+            }
+            State::Paused | State::Recovering => waits.pause(now_ms),
+            _ => waits.rest(),
         }
-        (waits.per_place_ms(), waits.admitted_per_minute(counts.admitted))
+        (waits.pace(), waits.slower(now_ms), waits.admitted_per_minute(counts.admitted, now_ms))
     };
     let opens_at = fields.whole("opensAt");
-    let admit_per_second = fields.number("admitPerSecond");
     room.view.store(Arc::new(View {
         state,
         counts,
         capacity: fields.whole("capacity"),
-        admit_per_second,
+        admit_per_second: fields.number("admitPerSecond"),
         adaptive: fields.whole("adaptive") == 1,
-        target_per_second: if fields.advised() {
-            admit_per_second.min(fields.number("loadRate"))
-        } else {
-            admit_per_second
-        },
-        held_back_by: held_back_by(run, most, &fields),
+        target_per_second: fields.target_per_second(),
+        held_back_by,
         seats_left,
         opens_at: (opens_at > 0).then(|| clock::from_unix_ms(opens_at)),
         message: Some(fields.text("message").to_owned()).filter(|message| !message.is_empty()),
         hold_ms: fields.whole("holdMs"),
-        wait_per_place_ms,
+        pace,
+        slower,
         admitted_per_minute,
-        seen_at_ms: clock::uptime_ms(),
+        seen_at_ms: now_ms,
     }));
     count(room, run);
 }

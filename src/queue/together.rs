@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::waits::ASSUMED_PER_PLACE_MS;
 use super::{Queue, Room};
 use crate::error::Fault;
 use crate::ids::UserId;
@@ -49,7 +48,7 @@ pub(super) async fn standing(queue: &Queue, room: &Arc<Room>, user: &UserId) -> 
 async fn ask(redis: Arc<Redis>, mut turn: Turn) {
     while let Some(questions) = turn.next() {
         let room = &turn.room;
-        let per_place_ms = room.view().wait_per_place_ms.unwrap_or(ASSUMED_PER_PLACE_MS);
+        let per_place_ms = room.view().per_place_ms();
         let users = questions.iter().map(|question| &question.user);
         match scripts::place(room.line(&redis), users, per_place_ms).await {
             // Whoever gave up meanwhile misses nothing: the answer was for them alone.
