@@ -150,7 +150,11 @@ impl<'a> Line<'a> {
                 return (places, let_in);
             }
             let unknown = places.iter().find(|place| !knows(place));
-            assert!(lost.elapsed() < PATIENCE, "{wrong} inversions; someone knows nothing: {unknown:?}");
+            if lost.elapsed() > PATIENCE {
+                let pairs = places.windows(2).map(|pair| (pair[0]["position"].as_u64(), pair[1]["position"].as_u64()));
+                let wrong_pairs: Vec<_> = pairs.filter(|(one, next)| one >= next && one.is_some()).take(9).collect();
+                panic!("{wrong} inversions, such as {wrong_pairs:?}; someone knows nothing: {unknown:?}");
+            }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
