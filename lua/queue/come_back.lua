@@ -13,6 +13,7 @@
 -- KEYS[10] zset: paid, userId → when it last paid, ms
 -- KEYS[11] zset: active, userId → end of visit, ms
 -- KEYS[12] zset: pending, login attempt → number
+-- KEYS[13] zset: drawn, userId → number: who joined while the room drew
 -- ARGV[1] incarnation
 -- ARGV[2] userId
 -- ARGV[3] epoch of the number that the account shows, 0 for none
@@ -25,8 +26,7 @@
 
 local room, waiting, present, aside, grace, recalled = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local visits, left, returned, paid, active, pending = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12]
-local user, number = ARGV[2], ARGV[4]
-local HERE_MS = 13000
+local drawn, user, number, HERE_MS = KEYS[13], ARGV[2], ARGV[4], 13000
 
 local told = redis.call('HMGET', room, 'incarnation', 'epoch', 'recoverUntil')
 if told[1] ~= ARGV[1] then
@@ -41,7 +41,6 @@ local stands = redis.call('ZSCORE', waiting, user) or ends and tonumber(ends) > 
 if stands then -- another request of this visitor was faster
   return {'back', stands}
 end
-
 if not kept and not has then
   if redis.call('ZSCORE', left, user) then
     return {'left'}
@@ -55,6 +54,7 @@ if not kept and not has then
   end
   redis.call('ZADD', returned, now, user)
   redis.call('HINCRBY', room, 'joined', 1)
+  if tonumber(number) < 0 then redis.call('ZADD', drawn, number, user) end
 elseif ends then -- a visit that is over and not yet swept
   return {'gone'}
 end

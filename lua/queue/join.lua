@@ -11,28 +11,29 @@
 -- KEYS[8] zset: idle, userId → when the visit ends if nothing more is heard, ms
 -- KEYS[9] zset: left, userId → when it left, ms
 -- KEYS[10] zset: pending, login attempt → number
+-- KEYS[11] zset: drawn, userId → number: who joined while the room drew
 -- ARGV[1] incarnation
 -- ARGV[2] userId
 -- ARGV[3] '1' where it may be let in at once, else '0'
+-- ARGV[4] the draw that the caller believes is on, '' for none
+-- ARGV[5] the number that this account draws in it
 --
--- Answers: 'lost'; 'active' number, end of visit; 'kept' (it has a place aside); 'closed'; 'full';
--- 'recovering' number, in line in all; 'waiting' number, position, in line in all.
+-- Answers: 'lost'; 'active' number, end of visit; 'kept' (it has a place aside); 'closed'; 'full'; 'draws' the draw that
+-- is on; 'recovering' number, in line in all; 'waiting' number, position, in line in all.
 -- Cost: O(log n) in the line.
 
 local room, waiting, present, aside, recalled, visits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local active, idle, left, pending, user = KEYS[7], KEYS[8], KEYS[9], KEYS[10], ARGV[2]
+local active, idle, left, pending, drawn, user = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], ARGV[2]
 local FIRST_NOTE_MS, MOST_CREDIT_MS = 13000, 200
 
 local told = redis.call('HMGET', room, 'incarnation', 'state', 'capacity', 'admitPerSecond', 'bucket', 'bucketAt',
   'admitFrom', 'claimMs', 'visitMs', 'queueLimit', 'epoch', 'recoverUntil', 'opensAt', 'closesAt',
-  'stockVisits', 'loadRate', 'advisedUntil')
+  'stockVisits', 'loadRate', 'advisedUntil', 'drawId')
 if told[1] ~= ARGV[1] then return {'lost'} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local ends, visit = redis.call('ZSCORE', active, user), redis.call('HGET', visits, user)
-if ends and tonumber(ends) > now and visit then
-  return {'active', string.match(visit, '^%S+'), ends}
-end
+if ends and tonumber(ends) > now and visit then return {'active', string.match(visit, '^%S+'), ends} end
 local number, phase = redis.call('ZSCORE', waiting, user), string.match(visit or '', ' (%a+)')
 if not number and (phase == 'missed' or phase == 'recalled' or redis.call('ZSCORE', aside, user)) then
   return {'kept'}
@@ -41,15 +42,17 @@ local line, beside = redis.call('ZCARD', waiting), redis.call('ZCARD', aside) + 
 local first = line == 0 or number and redis.call('ZRANK', waiting, user) == 0
 if not number then
   local shut = told[2] == 'closed' or told[2] == 'draining' or now >= tonumber(told[14])
-  if shut or line + beside >= tonumber(told[10]) then
-    return {shut and 'closed' or 'full'}
-  end
+  if shut or line + beside >= tonumber(told[10]) then return {shut and 'closed' or 'full'} end
+  local draws = now < tonumber(told[13]) and told[18] or ''
+  if draws ~= ARGV[4] then return {'draws', draws} end
   if visit then -- one that is over and not yet swept
     redis.call('HINCRBY', room, 'ended', 1)
     redis.call('HDEL', visits, user)
     for _, line in ipairs({idle, active}) do redis.call('ZREM', line, user) end
   end
-  number = string.format('%.0f', told[11] * 4294967296 + redis.call('HINCRBY', room, 'lastNumber', 1))
+  number = draws ~= '' and ARGV[5]
+    or string.format('%.0f', told[11] * 4294967296 + redis.call('HINCRBY', room, 'lastNumber', 1))
+  if draws ~= '' then redis.call('ZADD', drawn, number, user) end
   redis.call('HINCRBY', room, 'joined', 1)
   redis.call('ZREM', left, user)
   line = line + 1
@@ -72,9 +75,7 @@ if first and ARGV[3] == '1' and told[2] == 'open' and redis.call('ZCARD', recall
 end
 redis.call('ZADD', waiting, number, user)
 redis.call('ZADD', present, 'GT', now + FIRST_NOTE_MS, user)
-if now < tonumber(told[12]) then
-  return {'recovering', number, line + beside}
-end
+if now < tonumber(told[12]) then return {'recovering', number, line + beside} end
 local position, before = redis.call('ZRANK', waiting, user) + 1, '(' .. number
 for _, other in ipairs({aside, pending}) do position = position + redis.call('ZCOUNT', other, '-inf', before) end
 return {'waiting', number, position, line + beside}

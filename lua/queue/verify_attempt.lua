@@ -12,6 +12,7 @@
 -- KEYS[9] zset: left, userId → when it left, ms
 -- KEYS[10] zset: active, userId → end of visit, ms
 -- KEYS[11] zset: idle, userId → when the visit ends if nothing more is heard, ms
+-- KEYS[12] zset: drawn, userId → number: who joined while the room drew
 -- ARGV[1] incarnation
 -- ARGV[2] attempt
 -- ARGV[3] userId
@@ -23,7 +24,7 @@
 
 local room, pending, fate, waiting, present = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local aside, grace, visits, left, active, idle = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local attempt, user = ARGV[2], ARGV[3]
+local drawn, attempt, user = KEYS[12], ARGV[2], ARGV[3]
 local HERE_MS = 23000
 
 if redis.call('HGET', room, 'incarnation') ~= ARGV[1] then
@@ -48,6 +49,9 @@ local own = redis.call('ZSCORE', waiting, user) or redis.call('ZSCORE', aside, u
 local earlier = visit and string.match(visit, '^%S+') or (own and tonumber(own) <= tonumber(number) and own)
 redis.call('SET', fate, user .. ' ' .. (earlier or number), 'PX', tonumber(ARGV[4]))
 if not earlier then
+  if tonumber(number) < 0 then -- it came while the room drew
+    redis.call('ZADD', drawn, number, user)
+  end
   redis.call('ZADD', present, 'GT', now + HERE_MS, user)
   redis.call('ZADD', waiting, number, user)
   redis.call('ZREM', aside, user)

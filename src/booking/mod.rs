@@ -22,7 +22,7 @@ pub use answers::{Claimed, Key, claim_key, digest, give_up_key, keep_answer};
 pub use invariants::check;
 pub use jobs::{settle_outbox, settle_stale, sweep_holds};
 pub use pay::{PayError, pay, payment_begun};
-pub use reserve::{ReserveError, Reserved, Standing, cancel, find, leave, list, reserve};
+pub use reserve::{ReserveError, Reserved, Standing, cancel, find, leave, list, remove, reserve};
 
 /// Payments remembered at most: they never change.
 const PAYMENTS_REMEMBERED: u64 = 100_000;

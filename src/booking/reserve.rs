@@ -7,7 +7,7 @@ use super::owned::{own_payment, payments_of};
 use crate::error::Fault;
 use crate::ids::{ReservationId, RoomName, ScheduleId, UserId};
 use crate::ledger::{self, Payment};
-use crate::queue::{self, Left, Session, Who};
+use crate::queue::{self, Left, Room, Session, Who};
 use crate::seats::{self, Asking, Cancel, HoldRefusal, Reservation, ReservationState, Schedule, Wanted};
 
 /// A reservation, held in Redis or paid in Postgres.
@@ -114,15 +114,29 @@ pub async fn cancel(booking: &Booking, user: &UserId, id: &ReservationId) -> Res
 /// Gives up place, visit and holds. A payment under way goes on.
 pub async fn leave(booking: &Booking, session: &Session) -> Result<Left, Fault> {
     if let Who::Account(user) = &session.who {
-        for schedule in booking.seats.schedules_of(&session.claims.room) {
-            for held in seats::list_held(&booking.seats, &schedule, user).await? {
-                if held.state == ReservationState::Held {
-                    seats::cancel(&booking.seats, &schedule, &held).await?;
-                }
+        free_holds(booking, &session.claims.room, user).await?;
+    }
+    queue::leave(&booking.queue, session).await
+}
+
+/// Takes an account's place, visit and holds away, by an operator's hand. Gives false where it had no place.
+pub async fn remove(booking: &Booking, room: &Arc<Room>, user: &UserId, reason: Option<&str>) -> Result<bool, Fault> {
+    let had = queue::remove_place(&booking.queue, room, user, reason).await?;
+    if had {
+        free_holds(booking, &room.name, user).await?;
+    }
+    Ok(had)
+}
+
+async fn free_holds(booking: &Booking, room: &RoomName, user: &UserId) -> Result<(), Fault> {
+    for schedule in booking.seats.schedules_of(room) {
+        for held in seats::list_held(&booking.seats, &schedule, user).await? {
+            if held.state == ReservationState::Held {
+                seats::cancel(&booking.seats, &schedule, &held).await?;
             }
         }
     }
-    queue::leave(&booking.queue, session).await
+    Ok(())
 }
 
 /// The schedule that a reservation's id tells.

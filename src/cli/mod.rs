@@ -2,6 +2,7 @@
 
 pub mod dev;
 pub mod doctor;
+pub mod room;
 pub mod secrets;
 pub mod seed;
 pub mod serve;
@@ -46,6 +47,8 @@ enum Command {
     Migrate(SetArgs),
     /// Makes demo accounts, concerts and seats; with --tokens also tokens ready for k6.
     Seed(SeedArgs),
+    /// What operators do: rooms, the line, the draw, the programme, the audit.
+    Room(room::RoomArgs),
     /// Is everything that serve needs there, and set as it should be?
     Doctor(SetArgs),
 }
@@ -108,6 +111,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
             database(&config)?.migrate().await.context("cannot bring the tables up to date")
         }
         Command::Seed(args) => fill(file, args).await,
+        Command::Room(args) => room::room(args, file).await,
         Command::Doctor(args) => doctor::doctor(&Config::load(file, &args.set)?).await,
     }
 }

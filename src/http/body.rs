@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
@@ -61,6 +61,27 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Form<T> {
         serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs))
             .map(Self)
             .map_err(|error| invalid(&error.path().to_string(), &error.inner().to_string()))
+    }
+}
+
+/// A JSON object from the body, or what stands for none where there is no body.
+#[derive(Debug)]
+pub struct MaybeJson<T> {
+    /// What it says.
+    pub value: T,
+    /// The SHA-256 of the bytes as they came.
+    pub body_hash: [u8; 32],
+}
+
+impl<T: DeserializeOwned + Default, S: Sync> FromRequest<S> for MaybeJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if request.body().is_end_stream() {
+            return Ok(Self { value: T::default(), body_hash: [0; 32] });
+        }
+        let Json { value, body_hash } = Json::from_request(request, state).await?;
+        Ok(Self { value, body_hash })
     }
 }
 

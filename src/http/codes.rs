@@ -73,6 +73,8 @@ codes! {
         "The caller has no reservation of this id.";
     UnknownPlace "unknown-place" NOT_FOUND "No such place"
         "This account has no place in this room.";
+    NoDraw "no-draw" NOT_FOUND "No such draw"
+        "The room does not draw places, or the list of its draw has no such page.";
     MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED "This method is not allowed here"
         "The address exists, but not for this method. The Allow header lists those that work.";
     RequestTimeout "request-timeout" REQUEST_TIMEOUT "The body took too long to arrive"

@@ -7,6 +7,7 @@ mod cached;
 mod caller;
 mod codes;
 mod connection;
+mod draw;
 pub mod errors;
 mod events;
 mod fault_log;
@@ -51,6 +52,8 @@ fn visitor_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(events::events))
         .routes(routes!(verify::verify))
         .routes(routes!(keys::published))
+        .routes(routes!(draw::list))
+        .routes(routes!(draw::lot))
         .routes(routes!(reservations::dates))
         .routes(routes!(reservations::seats))
         .routes(routes!(reservations::reserve, reservations::list))
@@ -65,10 +68,17 @@ fn visitor_routes() -> OpenApiRouter<Arc<App>> {
 /// Everything that operators may ask, on their own listener.
 fn operator_routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(openapi::operators())
-        .routes(routes!(admin::rooms))
-        .routes(routes!(admin::room, admin::change))
-        .routes(routes!(admin::invariants))
-        .routes(routes!(admin::scrape))
+        .routes(routes!(admin::rooms::list))
+        .routes(routes!(admin::rooms::show, admin::rooms::change, admin::rooms::replace))
+        .routes(routes!(admin::rooms::say))
+        .routes(routes!(admin::hand::admit))
+        .routes(routes!(admin::hand::place, admin::hand::remove))
+        .routes(routes!(draw::list_for_operators))
+        .routes(routes!(admin::programme::concerts, admin::programme::add_concert, admin::programme::put_concert))
+        .routes(routes!(admin::programme::schedules, admin::programme::add_schedule, admin::programme::put_schedule))
+        .routes(routes!(admin::checks::audit))
+        .routes(routes!(admin::checks::invariants))
+        .routes(routes!(admin::checks::scrape))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
 }
@@ -78,8 +88,9 @@ fn class(path: &str) -> Class {
     match path {
         "/auth/users" => Class::Signup,
         "/auth/token" => Class::Joining,
-        "/queue/position" | "/queue/events" | "/queue/leave" | "/queue/rooms/{room}" => Class::Polling,
         "/queue/verify" => Class::Gate,
+        "/queue/position" | "/queue/events" | "/queue/leave" | "/queue/draw" => Class::Polling,
+        "/queue/rooms/{room}" | "/queue/rooms/{room}/draw" => Class::Polling,
         path if path.starts_with("/reservations") || path.starts_with("/points") => Class::Booking,
         path if path.starts_with("/admin") => Class::Admin,
         _ => Class::Open,

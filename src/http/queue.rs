@@ -16,7 +16,7 @@ use crate::booking::{self, Key};
 use crate::clock;
 use crate::error::Fault;
 use crate::ids::RoomName;
-use crate::queue::{self, Place, State as RoomState};
+use crate::queue::{self, Place, PublicDraw, State as RoomState};
 use crate::refusals;
 
 refusals!(PositionRefusals: InvalidToken, TokenExpired);
@@ -78,7 +78,7 @@ pub(super) struct PublicRoom {
     admitted_per_minute: u64,
     message: Option<String>,
     /// The draw's commitment and seed, in a room that draws.
-    draw: Option<serde_json::Value>,
+    draw: Option<PublicDraw>,
 }
 
 refusals!(RoomRefusals: UnknownRoom);
@@ -105,7 +105,7 @@ pub(super) async fn room(
         waiting: counts.waiting + counts.aside + counts.pending + counts.recalled,
         admitted_per_minute: view.admitted_per_minute,
         message: view.message.clone(),
-        draw: None,
+        draw: room.draw().map(|draw| draw.public()),
     };
     let body = serde_json::to_vec(&public).map_err(|e| Fault::Defect(e.to_string()))?;
     Ok(tagged_by_content(&headers, "public, max-age=1", body.into()))

@@ -8,8 +8,8 @@ use crate::accounts::SignUpError;
 use crate::booking::{PayError, ReserveError};
 use crate::ledger::Refusal;
 use crate::login::LoginError;
-use crate::queue::{Answer, ChangeError, JoinError, ListenError, PollError};
-use crate::seats::{Cancel, HoldRefusal};
+use crate::queue::{AdmitError, Answer, ChangeError, JoinError, ListenError, PollError};
+use crate::seats::{Cancel, HoldRefusal, ProgrammeError};
 use crate::token::TokenRefusal;
 
 /// When to try again to listen, where an account has too many streams: one may have ended by then.
@@ -183,6 +183,24 @@ impl From<ChangeError> for Problem {
             ChangeError::Stale(now) => Self::new(Code::StaleVersion).with("current", now),
             ChangeError::Invalid { field, message } => Self::invalid(field, message),
             ChangeError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<AdmitError> for Problem {
+    fn from(error: AdmitError) -> Self {
+        match error {
+            AdmitError::Shut => Self::new(Code::RoomClosed).detail("The room is closed, not open yet, or recovering."),
+            AdmitError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<ProgrammeError> for Problem {
+    fn from(error: ProgrammeError) -> Self {
+        match error {
+            ProgrammeError::Invalid { field, message } => Self::invalid(field, &message),
+            ProgrammeError::Fault(fault) => fault.into(),
         }
     }
 }

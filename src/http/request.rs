@@ -9,8 +9,8 @@ use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
-pub use super::body::Json;
 use super::body::invalid;
+pub use super::body::{Json, MaybeJson};
 use super::problem::{Code, Problem};
 use crate::ids::{ReservationId, RoomName, ScheduleId, UserId};
 
@@ -57,6 +57,16 @@ path_names! {
     ScheduleId UnknownSchedule,
     ReservationId UnknownReservation,
     UserId UnknownPlace,
+}
+
+/// What stands in a path, whatever it is: for a name that the request makes, so that a bad one can be said to be bad.
+#[derive(Debug)]
+pub struct Raw(pub String);
+
+impl PathName for Raw {
+    fn read(text: &str) -> Result<Self, Code> {
+        Ok(Self(text.to_owned()))
+    }
 }
 
 /// The names of a path, in its order: one name, or two as a tuple.

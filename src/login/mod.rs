@@ -88,7 +88,7 @@ async fn enter(login: &Arc<Login>, room: &Arc<Room>, credentials: Credentials) -
         accounts::Login::Full => return Err(LoginError::Busy),
         accounts::Login::Check(check) => check,
     };
-    let attempt = queue::take_attempt(&login.queue, room).await?;
+    let attempt = queue::take_attempt(&login.queue, room, &user).await?;
     let soon = check.expected_wait() <= login.patience;
     // In a task of its own: the attempt is resolved also when the client hangs up.
     let resolving = tokio::spawn(resolve(Arc::clone(login), Arc::clone(room), attempt.clone(), (user.clone(), check)));

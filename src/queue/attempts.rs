@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::memo::{Check, Session};
 use super::place::{self, Found, JoinError, Place, PollError, Status};
 use super::recovery::believing;
-use super::{Queue, Room};
+use super::{Queue, Room, draw};
 use crate::error::Fault;
 use crate::ids::{self, Number, UserId};
 use crate::store::scripts::queue::{
@@ -47,11 +47,20 @@ impl Attempt {
     }
 }
 
-/// Takes a number for a login whose password is yet to be checked.
-pub async fn take_attempt(queue: &Queue, room: &Arc<Room>) -> Result<Attempt, JoinError> {
+/// Takes a number for a login whose password is yet to be checked. Where the room draws, it is the one that the account
+/// which it claims to be would draw: it becomes that account's, or nobody's.
+pub async fn take_attempt(queue: &Queue, room: &Arc<Room>, claimed: &UserId) -> Result<Attempt, JoinError> {
     let id = format!("attempt-{}", ids::new_uuid().simple());
     let terms = Terms { life_ms: LIFE_MS, lease_ms: LEASE_MS };
-    match believing!(queue, room, |line| scripts::join_attempt(line, &id, terms))? {
+    let drawn = draw::guess(room, claimed);
+    let mut joined = believing!(queue, room, |line| scripts::join_attempt(line, &id, terms, &drawn))?;
+    if let JoinedAttempt::Draws { id: on } = &joined {
+        // Boxed: it is rare, and would make every future of a newcomer larger.
+        let drawn = Box::pin(draw::told(queue, room, claimed, on)).await?;
+        joined = believing!(queue, room, |line| scripts::join_attempt(line, &id, terms, &drawn))?;
+    }
+    match joined {
+        JoinedAttempt::Draws { .. } => Err(JoinError::Fault(Fault::Lost)),
         JoinedAttempt::Closed => Err(JoinError::Closed),
         JoinedAttempt::Full => Err(JoinError::Full),
         JoinedAttempt::Pending { number, position, in_line } => {

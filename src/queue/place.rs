@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::memo::{Last, Memo, Session, Who};
 use super::recovery::believing;
 use super::waits::{self, Eta, Slower};
-use super::{Queue, Room, State, attempts, together};
+use super::{Queue, Room, State, attempts, draw, together};
 use crate::clock;
 use crate::error::Fault;
 use crate::ids::{Epoch, Number, RoomName, UserId};
@@ -149,8 +149,16 @@ pub(super) enum Found {
 /// Takes a place for an account whose password was checked. The place carries the token.
 pub async fn join(queue: &Queue, room: &Arc<Room>, user: &UserId) -> Result<Place, JoinError> {
     let door = if queue.postgres_serves() { Door::Open } else { Door::Shut };
-    let joined = believing!(queue, room, |line| scripts::join(line, user, door))?;
+    let drawn = draw::guess(room, user);
+    let mut joined = believing!(queue, room, |line| scripts::join(line, user, door, &drawn))?;
+    if let Joined::Draws { id } = &joined {
+        // Boxed: it is rare, and would make every future of a newcomer larger.
+        let drawn = Box::pin(draw::told(queue, room, user, id)).await?;
+        joined = believing!(queue, room, |line| scripts::join(line, user, door, &drawn))?;
+    }
     let (found, number) = match joined {
+        // The opening came between the two: whoever asks again has a place.
+        Joined::Draws { .. } => return Err(JoinError::Fault(Fault::Lost)),
         Joined::Active { number, ends_ms } => (Found::Active { ends_ms }, number),
         Joined::Recovering { number, in_line } => (Found::InLine { position: None, in_line }, number),
         Joined::Waiting { number, position, in_line } => (Found::InLine { position: Some(position), in_line }, number),
@@ -277,7 +285,12 @@ fn found(standing: &Standing) -> Found {
 pub(super) fn describe(room: &Room, user_id: Option<UserId>, found: &Found) -> Place {
     let view = room.view();
     let spread = view.per_place_ms();
+    // Nobody knows their place before the opening of a room that draws.
+    let draws = view.state == State::Scheduled && room.draw.load().is_some();
     let (status, position, waiting, poll_after_ms, ends_ms) = match *found {
+        Found::InLine { in_line, .. } if draws => {
+            (Status::Scheduled, None, in_line, waits::poll_after_ms(in_line, spread, rand::random()), None)
+        }
         Found::InLine { position: None, in_line } => (Status::Waiting, None, in_line, RECOVERING_POLL_MS, None),
         Found::InLine { position: Some(position), in_line } => {
             let status = if view.state == State::Scheduled { Status::Scheduled } else { Status::Waiting };
@@ -286,6 +299,7 @@ pub(super) fn describe(room: &Room, user_id: Option<UserId>, found: &Found) -> P
         }
         Found::Verifying { position, in_line } => {
             let near = position.unwrap_or(NEAR_POSITION).min(NEAR_POSITION);
+            let position = position.filter(|_| !draws);
             (Status::Verifying, position, in_line, waits::poll_after_ms(near, spread, rand::random()), None)
         }
         Found::Active { ends_ms } => (Status::Active, None, view.counts.waiting, ACTIVE_POLL_MS, Some(ends_ms)),

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
 use super::advice::{Limit, Stock};
+use super::draw::Draw;
 use super::events::Hub;
 use super::order::Order;
 use super::settings::State;
@@ -27,6 +28,7 @@ pub struct Room {
     pub(super) keys: RoomKeys,
     epoch: AtomicI64,
     pub(super) view: ArcSwap<View>,
+    pub(super) draw: ArcSwapOption<Draw>,
     waits: Mutex<Waits>,
     order: Mutex<Order>,
     /// Told when someone should be admitted before the next second.
@@ -114,6 +116,11 @@ impl Default for View {
 }
 
 impl View {
+    /// What each place in line takes, ms, as measured; unknown without admissions.
+    pub fn wait_per_place_ms(&self) -> Option<f64> {
+        self.pace.map(|pace| pace.per_place_ms())
+    }
+
     /// What each place in line takes, ms, for the polls: measured, or assumed.
     pub(super) fn per_place_ms(&self) -> f64 {
         self.pace.map_or(ASSUMED_PER_PLACE_MS, |pace| pace.per_place_ms())
@@ -127,6 +134,7 @@ impl Room {
             name,
             epoch: AtomicI64::new(epoch.0),
             view: ArcSwap::default(),
+            draw: ArcSwapOption::empty(),
             waits: Mutex::default(),
             order: Mutex::default(),
             wake: Notify::new(),
@@ -150,6 +158,11 @@ impl Room {
     /// The room as the last run of the scheduler found it.
     pub fn view(&self) -> Arc<View> {
         self.view.load_full()
+    }
+
+    /// The room's draw, where it draws.
+    pub fn draw(&self) -> Option<Arc<Draw>> {
+        self.draw.load_full()
     }
 
     /// Has the scheduler look at the room at once.

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 use utoipa::ToSchema;
 
+use super::draw;
+use super::messages::Messages;
 use super::{Queue, Room, recovery};
 use crate::clock;
 use crate::error::Fault;
@@ -71,7 +73,7 @@ pub(super) fn effective_state(state: &str, number: &dyn Fn(&str) -> i64) -> Stat
 }
 
 /// A room's settings, as operators see them.
-#[derive(Debug, Clone, Serialize, FromRow, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, FromRow, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Settings {
     /// The room.
@@ -90,6 +92,12 @@ pub struct Settings {
     pub closes_at: Option<DateTime<Utc>>,
     /// Whether places before the opening are drawn.
     pub draw: bool,
+    /// What is public of the draw's seed before the opening.
+    pub draw_commitment: Option<String>,
+    /// A value that the draw depends on and that is known only after the commitment, such as `drand round 4000000`.
+    pub draw_beacon: Option<String>,
+    /// That value.
+    pub draw_beacon_value: Option<String>,
     /// How long an admitted visitor has to come in.
     pub claim_seconds: i32,
     /// How long a place is kept for who was absent at their turn.
@@ -102,6 +110,9 @@ pub struct Settings {
     pub hold_seconds: i32,
     /// What visitors are told.
     pub message: Option<String>,
+    /// What they are told in their language.
+    #[sqlx(json)]
+    pub messages: Messages,
     /// Whether the rate follows the load.
     pub adaptive: bool,
     /// Counts the changes: the `ETag`.
@@ -126,6 +137,32 @@ impl From<i64> for Epoch {
 }
 
 impl Settings {
+    /// A room that nobody has set yet: closed, with the defaults.
+    pub(super) fn new(name: &RoomName) -> Self {
+        Self {
+            name: name.to_string(),
+            state: State::Closed,
+            capacity: 1_000,
+            admit_per_second: 100.0,
+            opens_at: None,
+            closes_at: None,
+            draw: false,
+            draw_commitment: None,
+            draw_beacon: None,
+            draw_beacon_value: None,
+            claim_seconds: 60,
+            grace_seconds: 300,
+            visit_seconds: 1_200,
+            idle_seconds: 120,
+            hold_seconds: 300,
+            message: None,
+            messages: Messages::default(),
+            adaptive: false,
+            version: 0,
+            epoch: Epoch(0),
+        }
+    }
+
     /// The fields of the room's hash that the scripts read.
     pub(super) fn pairs(&self) -> Vec<(&'static str, String)> {
         let ms = |seconds: i32| (i64::from(seconds) * 1_000).to_string();
@@ -143,136 +180,15 @@ impl Settings {
             ("queueLimit", LINE_LIMIT.to_string()),
             ("message", self.message.clone().unwrap_or_default()),
             ("adaptive", i32::from(self.adaptive).to_string()),
+            ("messages", serde_json::to_string(&self.messages).unwrap_or_default()),
+            ("drawId", self.draw_id().unwrap_or_default().to_owned()),
         ]
     }
 }
 
-/// A change of settings: what is absent stays. Times and the message may be taken away with `null`.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Change {
-    /// `open`, `paused`, `draining` or `closed`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub state: Option<State>,
-    /// Visits at once, at most; 0 to 1 000 000.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub capacity: Option<i32>,
-    /// Admissions in a second, at most; 0 to 100 000.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub admit_per_second: Option<f64>,
-    /// When it opens, or null for at once.
-    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<DateTime<Utc>>)]
-    pub opens_at: Option<Option<DateTime<Utc>>>,
-    /// When it closes, or null for never.
-    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<DateTime<Utc>>)]
-    pub closes_at: Option<Option<DateTime<Utc>>>,
-    /// Whether places before the opening are drawn.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub draw: Option<bool>,
-    /// 1 to 86 400.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub claim_seconds: Option<i32>,
-    /// 0 to 86 400.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub grace_seconds: Option<i32>,
-    /// 1 to 86 400.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub visit_seconds: Option<i32>,
-    /// 1 to 86 400.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub idle_seconds: Option<i32>,
-    /// 1 to 86 400.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hold_seconds: Option<i32>,
-    /// What visitors are told, at most 500 characters, or null for nothing.
-    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    pub message: Option<Option<String>>,
-    /// Whether the rate follows the load.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub adaptive: Option<bool>,
-    /// Why, for the audit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// Tells `null` (some none) from absent (none).
-#[expect(
-    clippy::option_option,
-    reason = "null takes a setting away, absent leaves it: three cases, as serde knows them"
-)]
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
-}
-
-impl Change {
-    /// The first setting that cannot be, and why.
-    fn mistake(&self) -> Option<(&'static str, &'static str)> {
-        let day = |seconds: Option<i32>, least: i32| seconds.is_none_or(|s| (least..=86_400).contains(&s));
-        let settable = [State::Open, State::Paused, State::Draining, State::Closed];
-        let rules = [
-            (self.state.is_none_or(|s| settable.contains(&s)), "state", "is open, paused, draining or closed"),
-            (self.capacity.is_none_or(|c| (0..=1_000_000).contains(&c)), "capacity", "is 0 to 1000000"),
-            (self.admit_per_second.is_none_or(|r| (0.0..=100_000.0).contains(&r)), "admitPerSecond", "is 0 to 100000"),
-            (day(self.claim_seconds, 1), "claimSeconds", "is 1 to 86400"),
-            (day(self.grace_seconds, 0), "graceSeconds", "is 0 to 86400"),
-            (day(self.visit_seconds, 1), "visitSeconds", "is 1 to 86400"),
-            (day(self.idle_seconds, 1), "idleSeconds", "is 1 to 86400"),
-            (day(self.hold_seconds, 1), "holdSeconds", "is 1 to 86400"),
-            (fits(self.message.as_ref().and_then(Option::as_deref)), "message", "has at most 500 characters"),
-            (fits(self.reason.as_deref()), "reason", "has at most 500 characters"),
-        ];
-        rules.iter().find(|(holds, _, _)| !holds).map(|(_, field, why)| (*field, *why))
-    }
-
-    fn apply(&self, to: &mut Settings) {
-        let change = self.clone();
-        to.state = change.state.unwrap_or(to.state);
-        to.capacity = change.capacity.unwrap_or(to.capacity);
-        to.admit_per_second = change.admit_per_second.unwrap_or(to.admit_per_second);
-        to.opens_at = change.opens_at.unwrap_or(to.opens_at);
-        to.closes_at = change.closes_at.unwrap_or(to.closes_at);
-        to.draw = change.draw.unwrap_or(to.draw);
-        to.claim_seconds = change.claim_seconds.unwrap_or(to.claim_seconds);
-        to.grace_seconds = change.grace_seconds.unwrap_or(to.grace_seconds);
-        to.visit_seconds = change.visit_seconds.unwrap_or(to.visit_seconds);
-        to.idle_seconds = change.idle_seconds.unwrap_or(to.idle_seconds);
-        to.hold_seconds = change.hold_seconds.unwrap_or(to.hold_seconds);
-        to.message = change.message.unwrap_or_else(|| to.message.take());
-        to.adaptive = change.adaptive.unwrap_or(to.adaptive);
-    }
-}
-
-fn fits(text: Option<&str>) -> bool {
-    text.is_none_or(|text| text.chars().count() <= 500 && !text.contains('\0'))
-}
-
-/// Why a change was not made.
-#[derive(Debug, thiserror::Error)]
-pub enum ChangeError {
-    /// There is no such room.
-    #[error("there is no such room")]
-    Unknown,
-    /// Someone changed the room meanwhile; these are its settings now.
-    #[error("the room was changed meanwhile")]
-    Stale(Box<Settings>),
-    /// A setting that cannot be.
-    #[error("{field} {message}")]
-    Invalid {
-        /// The setting.
-        field: &'static str,
-        /// What it may be.
-        message: &'static str,
-    },
-    /// A store failed.
-    #[error(transparent)]
-    Fault(#[from] Fault),
-}
-
-const COLUMNS: &str = "name, state, capacity, admit_per_second, opens_at, closes_at, draw, claim_seconds, \
-     grace_seconds, visit_seconds, idle_seconds, hold_seconds, message, adaptive, version, epoch";
+pub(super) const COLUMNS: &str = "name, state, capacity, admit_per_second, opens_at, closes_at, draw, \
+     draw_commitment, draw_beacon, draw_beacon_value, claim_seconds, grace_seconds, visit_seconds, idle_seconds, \
+     hold_seconds, message, messages, adaptive, version, epoch";
 
 /// Every room's settings, by name.
 pub async fn list_settings(queue: &Queue) -> Result<Vec<Settings>, Fault> {
@@ -304,97 +220,25 @@ pub(super) async fn raise_epoch(queue: &Queue, settings: &Settings) -> Result<Op
 /// Brings this process to know every room of Postgres, and Redis to know their settings.
 pub async fn load_rooms(queue: &Queue) -> Result<(), Fault> {
     for settings in list_settings(queue).await? {
-        let Ok(name) = RoomName::parse(&settings.name) else { continue };
-        let room = queue.room(&name).unwrap_or_else(|| {
-            let room = Arc::new(Room::new(name.clone(), settings.epoch));
-            queue.rooms.rcu(|rooms| {
-                let mut rooms = (**rooms).clone();
-                rooms.entry(name.clone()).or_insert_with(|| Arc::clone(&room));
-                rooms
-            });
-            room
+        adopt(queue, &settings).await?;
+    }
+    Ok(())
+}
+
+/// Brings this process to know a room, and Redis to know its settings.
+pub(super) async fn adopt(queue: &Queue, settings: &Settings) -> Result<Arc<Room>, Fault> {
+    let name = RoomName::parse(&settings.name).map_err(|e| Fault::Defect(format!("room {:?}: {e}", settings.name)))?;
+    let room = queue.room(&name).unwrap_or_else(|| {
+        let room = Arc::new(Room::new(name.clone(), settings.epoch));
+        queue.rooms.rcu(|rooms| {
+            let mut rooms = (**rooms).clone();
+            rooms.entry(name.clone()).or_insert_with(|| Arc::clone(&room));
+            rooms
         });
-        recovery::configure(queue, &room, &settings).await?;
-    }
-    Ok(())
-}
-
-/// Changes a room's settings, where `version` is still theirs, and writes down who did it and why.
-pub async fn change(
-    queue: &Queue,
-    room: &Arc<Room>,
-    version: Option<i64>,
-    change: &Change,
-) -> Result<Settings, ChangeError> {
-    if let Some((field, message)) = change.mistake() {
-        return Err(ChangeError::Invalid { field, message });
-    }
-    let mut transaction = queue.db.pool().begin().await.map_err(Fault::from)?;
-    let sql = format!("select {COLUMNS} from rooms where name = $1 for update");
-    let before: Option<Settings> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-        .bind(room.name.as_str())
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(Fault::from)?;
-    let before = before.ok_or(ChangeError::Unknown)?;
-    if version.is_some_and(|version| version != before.version) {
-        transaction.rollback().await.map_err(Fault::from)?;
-        return Err(ChangeError::Stale(Box::new(before)));
-    }
-    let mut after = before.clone();
-    change.apply(&mut after);
-    if after.closes_at.is_some_and(|closes| after.opens_at.is_some_and(|opens| closes <= opens)) {
-        return Err(ChangeError::Invalid { field: "closesAt", message: "is after opensAt" });
-    }
-    after.version += 1;
-    write(&mut transaction, &after).await?;
-    audit(&mut transaction, (&before, &after), change.reason.as_deref()).await?;
-    transaction.commit().await.map_err(Fault::from)?;
-    recovery::configure(queue, room, &after).await?;
-    Ok(after)
-}
-
-async fn write(connection: &mut sqlx::PgConnection, after: &Settings) -> Result<(), Fault> {
-    sqlx::query(
-        "update rooms set state = $2, capacity = $3, admit_per_second = $4, opens_at = $5, closes_at = $6, draw = $7, \
-         claim_seconds = $8, grace_seconds = $9, visit_seconds = $10, idle_seconds = $11, hold_seconds = $12, \
-         message = $13, adaptive = $14, version = $15, updated_at = now() where name = $1",
-    )
-    .bind(&after.name)
-    .bind(after.state.name())
-    .bind(after.capacity)
-    .bind(after.admit_per_second)
-    .bind(after.opens_at)
-    .bind(after.closes_at)
-    .bind(after.draw)
-    .bind(after.claim_seconds)
-    .bind(after.grace_seconds)
-    .bind(after.visit_seconds)
-    .bind(after.idle_seconds)
-    .bind(after.hold_seconds)
-    .bind(&after.message)
-    .bind(after.adaptive)
-    .bind(after.version)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn audit(
-    connection: &mut sqlx::PgConnection,
-    change: (&Settings, &Settings),
-    reason: Option<&str>,
-) -> Result<(), Fault> {
-    let (before, after) = change;
-    sqlx::query(
-        "insert into audit_log (actor, action, room, reason, before, after) \
-         values ('admin', 'change-room', $1, $2, $3, $4)",
-    )
-    .bind(&before.name)
-    .bind(reason)
-    .bind(sqlx::types::Json(before))
-    .bind(sqlx::types::Json(after))
-    .execute(connection)
-    .await?;
-    Ok(())
+        // Another task may have been faster: all must share one.
+        queue.room(&name).unwrap_or(room)
+    });
+    recovery::configure(queue, &room, settings).await?;
+    draw::learn(queue, &room, settings).await?;
+    Ok(room)
 }

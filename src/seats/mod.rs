@@ -7,6 +7,7 @@ mod availability;
 mod best;
 mod hold;
 mod plan;
+mod programme;
 mod recovery;
 mod reservation;
 
@@ -24,6 +25,9 @@ pub use availability::{Listed, Snapshot, availability};
 pub use best::find_together;
 pub use hold::{Asking, HoldRefusal, Wanted, hold};
 pub use plan::{Plan, Schedule, Seat, refresh_plans};
+pub use programme::{
+    Concert, Performance, ProgrammeError, Section, Wish, list_concerts, list_performances, put_concert, put_performance,
+};
 pub use reservation::{
     Begin, Cancel, Reservation, ReservationState, abort_payment, begin_payment, cancel, count_owned, find,
     forget_payment, list_held, settle, stale,

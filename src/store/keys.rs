@@ -18,6 +18,7 @@ pub(crate) struct RoomKeys {
     pub(crate) left: String,
     pub(crate) returned: String,
     pub(crate) paid: String,
+    pub(crate) drawn: String,
     attempt: String,
 }
 
@@ -38,6 +39,7 @@ impl RoomKeys {
             left: key("left"),
             returned: key("returned"),
             paid: key("paid"),
+            drawn: key("drawn"),
             attempt: key("attempt:"),
         }
     }

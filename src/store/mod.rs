@@ -1,5 +1,6 @@
 //! The stores: connections, every key's name, and one typed call for each script. Nothing else takes a connection.
 
+pub mod audit;
 pub mod db;
 pub mod keys;
 pub(crate) mod mending;

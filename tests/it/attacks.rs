@@ -85,8 +85,9 @@ fn expired_token(service: &TestService) -> String {
 async fn attempt_token(service: &TestService) -> String {
     let app = &service.service.app;
     let room = app.queue.room(&RoomName::parse("main").unwrap()).unwrap();
-    let attempt = queue::take_attempt(&app.queue, &room).await.unwrap();
-    let place = attempt.place(&app.queue, &room, &UserId::parse("user00001").unwrap()).unwrap();
+    let user = UserId::parse("user00001").unwrap();
+    let attempt = queue::take_attempt(&app.queue, &room, &user).await.unwrap();
+    let place = attempt.place(&app.queue, &room, &user).unwrap();
     place.token.unwrap()
 }
 

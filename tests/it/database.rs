@@ -88,7 +88,7 @@ async fn whoever_drops_a_future_leaves_nobody_inside_its_transaction() {
     let mut database = PgConnection::connect(&service.database_url).await.unwrap();
     for wakings in (0..=WAKINGS).chain(0..=WAKINGS) {
         let change = Change { capacity: Some(100), ..Change::default() };
-        drop_after(wakings, queue::change(&app.queue, &room, None, &change)).await;
+        drop_after(wakings, queue::change(&app.queue, &room.name, None, &change, queue::Base::Present)).await;
         // Both connections are lent again, and what is acknowledged is there for others to see.
         let charges = (0..4).map(|_| ledger::charge(&app.ledger, &user, Points(1), None));
         for charged in join_all(charges).await {

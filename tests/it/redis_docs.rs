@@ -119,8 +119,11 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Someone holds seats, someone has paid, someone left, one was absent, one missed a visit, and one waits.
+/// Someone drew a place, someone holds seats, someone has paid, someone left, one was absent, one missed a visit, and one waits.
 async fn make_traffic(service: &TestService, typed: &mut Typed) -> (String, String) {
+    service.set_room(&json!({ "draw": true, "opensAt": "2099-01-01T00:00:00Z" })).await;
+    service.token(9).await;
+    service.set_room(&json!({ "opensAt": "2020-01-01T00:00:00Z" })).await;
     let first = service.visitor(1).await;
     let held = service.post_once("/reservations", &first, "k", &json!({ "scheduleId": 12345, "seatId": "A2" })).await;
     assert_eq!(held.body["status"], "held", "{:?}", held.body);

@@ -135,6 +135,12 @@ impl TestService {
         sqlx::query_scalar(question).fetch_one(&mut connection).await.unwrap()
     }
 
+    /// The one text that SQL gives.
+    pub(crate) async fn text(&self, question: &'static str) -> String {
+        let mut connection = PgConnection::connect(&self.database_url).await.unwrap();
+        sqlx::query_scalar(question).fetch_one(&mut connection).await.unwrap()
+    }
+
     /// Gives Redis a command.
     pub(crate) fn redis(&self, command: &[&str]) -> redis::Value {
         let mut connection = redis::Client::open(self.redis_url.as_str()).unwrap().get_connection().unwrap();

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{database, redis_database};
 
-const ADMIN_TOKEN: &str = "the-operators-of-the-tests";
+pub(crate) const ADMIN_TOKEN: &str = "the-operators-of-the-tests";
 
 /// The password of the demo accounts `user00001` and so on.
 pub(crate) const PASSWORD: &str = "test-password";

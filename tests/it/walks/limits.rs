@@ -59,7 +59,9 @@ impl Hall {
     }
 
     fn join(&mut self, user: &str) -> String {
-        self.call("join", &[incarnation(EPOCH), user.to_owned(), "1".to_owned()])[0].clone()
+        let nothing_drawn = [String::new(), "0".to_owned()];
+        let args = [&[incarnation(EPOCH), user.to_owned(), "1".to_owned()][..], &nothing_drawn].concat();
+        self.call("join", &args)[0].clone()
     }
 
     /// People in line, numbered from `from`, who count as present until then, ms.

@@ -1,7 +1,7 @@
 //! The scripts of login attempts, which stand in line before their password is checked.
 
 use super::super::{Reply, script};
-use super::{Line, known_position};
+use super::{Drawn, Line, known_position};
 use crate::error::Fault;
 use crate::ids::{Number, UserId};
 use crate::store::script::Call;
@@ -17,6 +17,7 @@ script!(ATTEMPT_PLACE, "queue/attempt_place");
 pub(crate) enum JoinedAttempt {
     Closed,
     Full,
+    Draws { id: String },
     Pending { number: Number, position: Option<u64>, in_line: u64 },
 }
 
@@ -27,14 +28,24 @@ pub(crate) struct Terms {
     pub(crate) lease_ms: i64,
 }
 
-pub(crate) async fn join_attempt(line: Line<'_>, attempt: &str, terms: Terms) -> Result<JoinedAttempt, Fault> {
+pub(crate) async fn join_attempt(
+    line: Line<'_>,
+    attempt: &str,
+    terms: Terms,
+    drawn: &Drawn,
+) -> Result<JoinedAttempt, Fault> {
     let (k, fate) = (line.keys, line.keys.attempt(attempt));
     let call = Call::new(&JOIN_ATTEMPT, &[&k.room, &k.pending, &k.waiting, &k.aside, &k.grace, &fate]);
-    let reply: Reply =
-        line.redis.call_in(line.epoch.0, call, |c| c.arg(attempt).arg(terms.life_ms).arg(terms.lease_ms)).await?;
+    let reply: Reply = line
+        .redis
+        .call_in(line.epoch.0, call, |c| {
+            c.arg(attempt).arg(terms.life_ms).arg(terms.lease_ms).arg(&drawn.id).arg(drawn.number.0)
+        })
+        .await?;
     match reply.word()? {
         "closed" => Ok(JoinedAttempt::Closed),
         "full" => Ok(JoinedAttempt::Full),
+        "draws" => Ok(JoinedAttempt::Draws { id: reply.text(1)?.to_owned() }),
         "pending" => Ok(JoinedAttempt::Pending {
             number: Number(reply.number(1)?),
             position: known_position(&reply, 2)?,
@@ -63,7 +74,7 @@ pub(crate) async fn verify_attempt(
         &VERIFY_ATTEMPT,
         &[
             &k.room, &k.pending, &fate, &k.waiting, &k.present, &k.aside, &k.grace, &k.visits, &k.left, &k.active,
-            &k.idle,
+            &k.idle, &k.drawn,
         ],
     );
     let reply: Reply =

@@ -2,7 +2,9 @@
 
 mod admission;
 mod attempts;
+mod draw;
 mod listening;
+mod operators;
 mod order;
 
 use super::{Reply, script};
@@ -14,7 +16,9 @@ use crate::store::script::Call;
 
 pub(crate) use admission::*;
 pub(crate) use attempts::*;
+pub(crate) use draw::*;
 pub(crate) use listening::*;
+pub(crate) use operators::*;
 pub(crate) use order::*;
 
 script!(PLACE, "queue/place");
@@ -76,6 +80,7 @@ pub(crate) enum Joined {
     Kept,
     Closed,
     Full,
+    Draws { id: String },
     Recovering { number: Number, in_line: u64 },
     Waiting { number: Number, position: u64, in_line: u64 },
 }
@@ -87,19 +92,35 @@ pub(crate) enum Door {
     Shut,
 }
 
-pub(crate) async fn join(line: Line<'_>, user: &UserId, door: Door) -> Result<Joined, Fault> {
+pub(crate) async fn join(line: Line<'_>, user: &UserId, door: Door, drawn: &Drawn) -> Result<Joined, Fault> {
     let k = line.keys;
     let call = Call::new(
         &JOIN,
-        &[&k.room, &k.waiting, &k.present, &k.aside, &k.recalled, &k.visits, &k.active, &k.idle, &k.left, &k.pending],
+        &[
+            &k.room,
+            &k.waiting,
+            &k.present,
+            &k.aside,
+            &k.recalled,
+            &k.visits,
+            &k.active,
+            &k.idle,
+            &k.left,
+            &k.pending,
+            &k.drawn,
+        ],
     );
     let door = i32::from(door == Door::Open);
-    let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(user.as_str()).arg(door)).await?;
+    let reply: Reply = line
+        .redis
+        .call_in(line.epoch.0, call, |c| c.arg(user.as_str()).arg(door).arg(&drawn.id).arg(drawn.number.0))
+        .await?;
     match reply.word()? {
         "active" => Ok(Joined::Active { number: Number(reply.number(1)?), ends_ms: reply.number(2)? }),
         "kept" => Ok(Joined::Kept),
         "closed" => Ok(Joined::Closed),
         "full" => Ok(Joined::Full),
+        "draws" => Ok(Joined::Draws { id: reply.text(1)?.to_owned() }),
         "recovering" => Ok(Joined::Recovering { number: Number(reply.number(1)?), in_line: reply.count(2)? }),
         "waiting" => Ok(Joined::Waiting {
             number: Number(reply.number(1)?),
@@ -144,6 +165,7 @@ pub(crate) async fn come_back(line: Line<'_>, user: &UserId, shown: Shown) -> Re
             &k.paid,
             &k.active,
             &k.pending,
+            &k.drawn,
         ],
     );
     let reply: Reply = line

@@ -64,7 +64,8 @@ impl Walk {
         let passed = f64::from(i32::try_from(after.now - self.line.now).unwrap()) + 1.0;
         let new_rate = (rate - self.rate).abs() > 1e-9;
         self.credit = if new_rate { tick } else { (self.credit + passed * rate / 1_000.0).min(tick) };
-        self.credit -= f64::from(u32::try_from(entered).unwrap());
+        let by_rate = if std::mem::take(&mut self.by_hand) { 0 } else { entered };
+        self.credit -= f64::from(u32::try_from(by_rate).unwrap());
         assert!(self.credit > -0.01, "Q5 {} {:?} after {what}: {after:#?}", self.credit, self.advice);
         if std::mem::take(&mut self.used_up) {
             self.credit = self.credit.min(1.0 + passed * rate / 1_000.0); // the run was some time in this step

@@ -16,7 +16,7 @@ use self::state::Line;
 use super::{Scripts, Seen, incarnation, plan, texts};
 
 const PEOPLE: usize = 24;
-const WORDS: [&str; 30] = [
+const WORDS: [&str; 34] = [
     "active at once",
     "waiting",
     "kept",
@@ -47,6 +47,10 @@ const WORDS: [&str; 30] = [
     "paid",
     "advised",
     "let in under advice",
+    "drawn",
+    "told of the draw",
+    "admitted by hand",
+    "looked at",
 ];
 
 #[test]
@@ -79,6 +83,10 @@ struct Walk {
     ended: HashMap<String, i64>,
     /// The position last shown to those who are recalled.
     shown: HashMap<String, i64>,
+    /// The draw that is on, as the processes know it; empty for none.
+    draw: String,
+    /// An operator admitted in this step: the rate does not count.
+    by_hand: bool,
     /// How many may still be admitted, by the rate, as an outsider reckons.
     credit: f64,
     /// What they may be in a second, and whether the last run left nothing of it.
@@ -103,6 +111,8 @@ impl Walk {
             tokens: HashMap::new(),
             ended: HashMap::new(),
             shown: HashMap::new(),
+            draw: String::new(),
+            by_hand: false,
             credit: 0.0,
             rate: 0.0,
             used_up: false,
@@ -119,14 +129,16 @@ impl Walk {
         let user = format!("user{}", self.random.random_range(0..PEOPLE));
         let what = match self.random.random_range(0..100) {
             0..12 => self.join(&user),
-            12..17 => self.begin_login(),
-            17..24 => self.end_login(&user),
+            12..17 => self.begin_login(&user),
+            17..24 => self.end_login(),
             24..42 => self.poll(&user),
             42..45 => self.come_back(&user),
             45..48 => self.leave(&user),
             48..55 => self.claim(&user),
             55..57 => self.pay(&user),
-            57..74 => self.admit(),
+            57..72 => self.admit(),
+            72 => self.admit_by_hand(),
+            73 => self.look_at(&user),
             74..84 => self.end_visits(),
             84..94 => self.pass_time(),
             94..96 => self.advise(),

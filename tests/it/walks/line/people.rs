@@ -14,7 +14,8 @@ impl Walk {
     pub(super) fn join(&mut self, user: &str) -> String {
         let had_place = self.line.has_place(user) && !self.line.is_over(user);
         let door = if self.random.random_bool(0.8) { "1" } else { "0" };
-        let answer = self.act("join", user, &[door.to_owned()]);
+        let [draw, number] = self.draws(user);
+        let answer = self.act("join", user, &[door.to_owned(), draw, number]);
         let number = answer.get(1).and_then(|number| number.parse().ok());
         match answer[0].as_str() {
             "active" if !had_place => self.seen.note("active at once"),
@@ -27,12 +28,29 @@ impl Walk {
             "kept" => self.seen.note("kept"),
             "full" => self.seen.note("full"),
             "closed" => self.seen.note("closed"),
+            "draws" => {
+                assert_eq!(answer.get(1).map_or("", String::as_str), self.draw, "{:#?}", self.line);
+                self.seen.note("told of the draw");
+                return format!("join {user} {answer:?}");
+            }
             _ => {}
+        }
+        if number.is_some_and(|number: i64| number < 0) && !had_place {
+            self.seen.note("drawn");
         }
         if let Some(number) = number {
             self.give_token(user, number);
         }
         format!("join {user} {answer:?}")
+    }
+
+    /// What a process believes of the draw, which is sometimes not so, and the number that an account draws in it.
+    fn draws(&mut self, user: &str) -> [String; 2] {
+        let wrong = if self.draw.is_empty() { "over" } else { "" };
+        let believed = if self.random.random_bool(0.1) { wrong.to_owned() } else { self.draw.clone() };
+        let mix =
+            user.bytes().chain(self.draw.bytes()).fold(7_i64, |mix, byte| (mix * 31 + i64::from(byte)) % (1 << 40));
+        [believed, (mix - (1 << 52)).to_string()]
     }
 
     pub(super) fn give_token(&mut self, user: &str, number: i64) {
@@ -43,10 +61,11 @@ impl Walk {
         self.tokens.insert(user.to_owned(), Token { epoch: self.epoch, number, since_ms: self.line.now });
     }
 
-    pub(super) fn begin_login(&mut self) -> String {
+    pub(super) fn begin_login(&mut self, user: &str) -> String {
         self.attempts += 1;
-        let attempt = format!("attempt-{}", self.attempts);
-        let args = [incarnation(self.epoch), attempt.clone(), "600000".to_owned(), LEASE_MS.to_owned()];
+        let attempt = format!("attempt-{}.{user}", self.attempts);
+        let [draw, number] = self.draws(user);
+        let args = [incarnation(self.epoch), attempt.clone(), "600000".to_owned(), LEASE_MS.to_owned(), draw, number];
         let answer = self.call("join_attempt", &attempt, &args);
         let now = Line::read(&mut self.scripts);
         if let Some(until) = now.grace.get(&attempt) {
@@ -55,8 +74,9 @@ impl Walk {
         format!("join_attempt {attempt} {answer:?}")
     }
 
-    pub(super) fn end_login(&mut self, user: &str) -> String {
+    pub(super) fn end_login(&mut self) -> String {
         let Some(attempt) = self.some(|line| line.pending.keys().cloned().collect()) else { return String::new() };
+        let user = &attempt.split_once('.').unwrap().1.to_owned();
         if self.random.random_bool(0.3) {
             let grace = self.line.grace[&attempt];
             let args = [incarnation(self.epoch), attempt.clone(), LEASE_MS.to_owned()];
@@ -80,7 +100,7 @@ impl Walk {
         let told = self.call("attempt_place", &attempt, &[incarnation(self.epoch), attempt.clone()]);
         let now = Line::read(&mut self.scripts);
         assert!(now.has_place(user) && !now.is_over(user), "{user} was let in by a login, {was_over} {told:?}");
-        assert_eq!((told[0].as_str(), told[1].as_str()), ("verified", user));
+        assert_eq!((told[0].as_str(), told[1].as_str()), ("verified", user.as_str()));
         let place = [&now.waiting, &now.aside].into_iter().find_map(|line| line.get(user)).copied();
         let number = place.unwrap_or_else(|| now.visits[user].0);
         assert_eq!(told[2], number.to_string(), "the number of the place that {user} has");
@@ -146,6 +166,26 @@ impl Walk {
         assert_eq!(position == 0, self.line.recovering());
         let before = self.shown.insert(user.to_owned(), position).unwrap_or(0);
         assert!(before == 0 || position <= before, "Q2 {user} {before} → {position}: {:#?}", self.line);
+    }
+
+    /// An operator looks at a place: it is as the model says, and nothing is touched by it.
+    pub(super) fn look_at(&mut self, user: &str) -> String {
+        let answer = self.call("find_place", user, &[incarnation(self.epoch), user.to_owned()]);
+        let line = &self.line;
+        assert_eq!(answer[0] == "place", line.has_place(user) && !line.is_over(user), "{answer:?} {line:#?}");
+        if answer[0] == "place" {
+            let standing = [("waiting", &line.waiting), ("aside", &line.aside)];
+            let standing =
+                standing.iter().find(|(_, of)| of.contains_key(user)).map_or(line.phase(user), |(word, _)| word);
+            assert_eq!(answer[1], standing);
+            let position = if line.recovering() { Some(0) } else { line.position(user) };
+            assert!(position.is_none_or(|position| answer[3] == position.to_string()), "{answer:?} {line:#?}");
+            self.seen.note("looked at");
+        }
+        let after = Line::read(&mut self.scripts);
+        assert_eq!((&after.waiting, &after.present, &after.visits), (&line.waiting, &line.present, &line.visits));
+        self.after = Some(after);
+        format!("find_place {user} {answer:?}")
     }
 
     pub(super) fn leave(&mut self, user: &str) -> String {

@@ -12,7 +12,7 @@ pub(super) type Scores = BTreeMap<String, i64>;
 /// What Redis tells: the time, the room, the visits, and each line.
 type Pairs = Vec<(String, f64)>;
 type Fields = HashMap<String, String>;
-type Told = ((i64, i64), Fields, Fields, Pairs, Pairs, Pairs, Pairs, Pairs, Pairs, Pairs, Pairs);
+type Told = ((i64, i64), Fields, Fields, Pairs, Pairs, Pairs, Pairs, Pairs, Pairs, Pairs, Pairs, Pairs);
 
 /// One room at one moment.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +27,7 @@ pub(super) struct Line {
     pub(super) recalled: Scores,
     pub(super) active: Scores,
     pub(super) idle: Scores,
+    pub(super) drawn: Scores,
     /// Number and phase.
     pub(super) visits: BTreeMap<String, (i64, String)>,
 }
@@ -35,11 +36,11 @@ impl Line {
     pub(super) fn read(scripts: &mut Scripts) -> Self {
         let mut pipe = redis::pipe();
         pipe.cmd("TIME").cmd("HGETALL").arg(scripts.key("room")).cmd("HGETALL").arg(scripts.key("visits"));
-        for line in ["waiting", "present", "aside", "grace", "pending", "recalled", "active", "idle"] {
+        for line in ["waiting", "present", "aside", "grace", "pending", "recalled", "active", "idle", "drawn"] {
             pipe.cmd("ZRANGE").arg(scripts.key(line)).arg(0).arg(-1).arg("WITHSCORES");
         }
         let told: Told = pipe.query(&mut scripts.redis).unwrap();
-        let (time, room, visits, waiting, present, aside, grace, pending, recalled, active, idle) = told;
+        let (time, room, visits, waiting, present, aside, grace, pending, recalled, active, idle, drawn) = told;
         let visits = visits.into_iter().map(|(user, told)| {
             let mut words = told.split(' ');
             (user, (words.next().unwrap().parse().unwrap(), words.next().unwrap().to_owned()))
@@ -55,6 +56,7 @@ impl Line {
             recalled: scores(recalled),
             active: scores(active),
             idle: scores(idle),
+            drawn: scores(drawn),
             visits: visits.collect(),
         }
     }
@@ -66,6 +68,11 @@ impl Line {
 
     pub(super) fn recovering(&self) -> bool {
         self.now < self.number("recoverUntil")
+    }
+
+    /// Whether places are drawn: before the opening of a room that draws.
+    pub(super) fn drawing(&self) -> bool {
+        self.now < self.number("opensAt")
     }
 
     pub(super) fn is_present(&self, user: &str) -> bool {
@@ -105,6 +112,9 @@ impl Line {
             assert!(!self.aside.contains_key(user) && !self.visits.contains_key(user), "Q3 {user} {}", whole());
             assert!(!self.active.contains_key(user) && !self.grace.contains_key(user), "Q3 {user} {}", whole());
         }
+        for (user, number) in self.waiting.iter().chain(&self.aside).filter(|(_, number)| **number < 0) {
+            assert_eq!(self.drawn.get(user), Some(number), "{user} is missing in the list of the draw {}", whole());
+        }
         for user in self.aside.keys() {
             assert!(!self.visits.contains_key(user) && !self.active.contains_key(user), "Q3 {user} {}", whole());
             assert!(self.grace.contains_key(user), "{user} is aside for ever {}", whole());
@@ -134,6 +144,7 @@ impl Line {
     /// Q2: nobody who is here and waits stands further back than before.
     pub(super) fn assert_none_stepped_back(&self, before: &Self, step: &str) {
         let same = before.number("epoch") == self.number("epoch") && !before.recovering() && !self.recovering();
+        let same = same && !before.drawing(); // until then, nobody is shown a position
         for user in self.waiting.keys().filter(|user| same && before.is_present(user) && self.is_present(user)) {
             if let (Some(was), Some(is)) = (before.position(user), self.position(user)) {
                 assert!(is <= was, "Q2 {user} {was} → {is} after {step}: {before:#?} → {self:#?}");

@@ -28,6 +28,23 @@ impl Walk {
         format!("admit {answer:?}")
     }
 
+    /// An operator admits by hand: not faster than there is room, but without waiting for the rate.
+    pub(super) fn admit_by_hand(&mut self) -> String {
+        let most = self.random.random_range(1..4);
+        let answer = self.call("admit_now", "", &[incarnation(self.epoch), most.to_string()]);
+        let (before, after) = (&self.line, Line::read(&mut self.scripts));
+        let entered = after.active.keys().filter(|user| !before.active.contains_key(*user)).count();
+        let shut = before.room["state"] == "closed" || before.drawing() || before.now < before.number("admitFrom");
+        assert_eq!(answer[0] == "shut", shut, "{before:#?}");
+        assert!(entered <= most && (answer[0] == "shut") <= (entered == 0), "{answer:?} {after:#?}");
+        if entered > 0 {
+            self.seen.note("admitted by hand");
+        }
+        self.by_hand = true;
+        self.after = Some(after);
+        format!("admit_now {answer:?}")
+    }
+
     pub(super) fn end_visits(&mut self) -> String {
         let args = [incarnation(self.epoch), "500".to_owned(), TOKEN_MS.to_string()];
         let answer = self.call("end_visits", "", &args);
@@ -64,6 +81,12 @@ impl Walk {
         if self.line.number("recoverUntil") > self.line.now || self.line.number("admitFrom") > self.line.now {
             let key = self.scripts.key("room");
             self.scripts.run::<i64>(&["HSET", &key, "recoverUntil", LONG_AGO, "admitFrom", LONG_AGO]);
+        }
+        if self.line.drawing() && self.random.random_bool(0.2) {
+            let key = self.scripts.key("room");
+            self.scripts.run::<i64>(&["HSET", &key, "opensAt", LONG_AGO]);
+            self.draw.clear();
+            self.seen.note("opened");
         }
         format!("time for {line}")
     }
@@ -107,6 +130,7 @@ impl Walk {
             self.ended.clear();
         }
         self.seen.note(if keeps { "restarted" } else { "forgotten" });
+        self.draw = if !keeps && self.random.random_bool(0.4) { format!("draw-{}", self.epoch) } else { String::new() };
         self.set_up();
         // The order of those who come back is that of their numbers, as it was.
         if !keeps {
@@ -132,7 +156,9 @@ impl Walk {
             "admitPerSecond",
             "5000",
             "opensAt",
-            "0",
+            if self.draw.is_empty() { "0" } else { "8000000000000000" },
+            "drawId",
+            &self.draw,
             "closesAt",
             "9000000000000000",
             "claimMs",
