@@ -18,8 +18,8 @@
 -- ARGV[4] the draw that the caller believes is on, '' for none
 -- ARGV[5] the number that this account draws in it
 --
--- Answers: 'lost'; 'active' number, end of visit; 'kept' (it has a place aside); 'closed'; 'full'; 'draws' the draw that
--- is on; 'recovering' number, in line in all; 'waiting' number, position, in line in all.
+-- Answers: 'lost'; 'active' number, end of visit; 'kept' (it has a place aside); 'closed'; 'full'; 'draws' which draw is on;
+-- 'recovering' number, in line in all; 'waiting' number, position, in line in all.
 -- Cost: O(log n) in the line.
 
 local room, waiting, present, aside, recalled, visits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
@@ -27,17 +27,16 @@ local active, idle, left, pending, drawn, user = KEYS[7], KEYS[8], KEYS[9], KEYS
 local FIRST_NOTE_MS, MOST_CREDIT_MS = 13000, 200
 
 local told = redis.call('HMGET', room, 'incarnation', 'state', 'capacity', 'admitPerSecond', 'bucket', 'bucketAt',
-  'admitFrom', 'claimMs', 'visitMs', 'queueLimit', 'epoch', 'recoverUntil', 'opensAt', 'closesAt',
-  'stockVisits', 'loadRate', 'advisedUntil', 'drawId')
+  'admitFrom', 'claimMs', 'visitMs', 'queueLimit', 'epoch', 'recoverUntil', 'opensAt', 'closesAt', 'stockVisits',
+  'loadRate', 'advisedUntil', 'drawId')
 if told[1] ~= ARGV[1] then return {'lost'} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local ends, visit = redis.call('ZSCORE', active, user), redis.call('HGET', visits, user)
 if ends and tonumber(ends) > now and visit then return {'active', string.match(visit, '^%S+'), ends} end
 local number, phase = redis.call('ZSCORE', waiting, user), string.match(visit or '', ' (%a+)')
-if not number and (phase == 'missed' or phase == 'recalled' or redis.call('ZSCORE', aside, user)) then
-  return {'kept'}
-end
+local kept = phase == 'missed' or phase == 'recalled' or redis.call('ZSCORE', aside, user)
+if not number and kept then return {'kept'} end
 local line, beside = redis.call('ZCARD', waiting), redis.call('ZCARD', aside) + redis.call('ZCARD', pending)
 local first = line == 0 or number and redis.call('ZRANK', waiting, user) == 0
 if not number then
@@ -50,8 +49,8 @@ if not number then
     redis.call('HDEL', visits, user)
     for _, line in ipairs({idle, active}) do redis.call('ZREM', line, user) end
   end
-  number = draws ~= '' and ARGV[5]
-    or string.format('%.0f', told[11] * 4294967296 + redis.call('HINCRBY', room, 'lastNumber', 1))
+  number = draws ~= '' and ARGV[5] or told[11] * 4294967296 + redis.call('HINCRBY', room, 'lastNumber', 1)
+  number = string.format('%.0f', number)
   if draws ~= '' then redis.call('ZADD', drawn, number, user) end
   redis.call('HINCRBY', room, 'joined', 1)
   redis.call('ZREM', left, user)

@@ -1,12 +1,12 @@
 //! Accounts and tokens.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::caller::Shared;
+use super::caller::{Shared, language};
 use super::idempotency::once;
 use super::problem::{Code, Problem};
 use super::request::{ClientAddr, IdempotencyKey, Json};
@@ -91,13 +91,15 @@ refusals!(TokenRefusals: BadCredentials, UnknownRoom, RoomClosed, ValidationFail
 pub(super) async fn token(
     State(app): State<Shared>,
     ClientAddr(address): ClientAddr,
+    headers: HeaderMap,
     Json { value, .. }: Json<TokenRequest>,
 ) -> Result<Response, Problem> {
     let unknown = || Problem::new(Code::UnknownRoom);
     let name = value.room.map_or(Ok(app.default_room.clone()), |room| RoomName::parse(&room)).map_err(|_| unknown())?;
     let room = app.queue.room(&name).ok_or_else(unknown)?;
     let credentials = Credentials { user: value.username, password: value.password, address };
-    let place = login::log_in(&app.login, &room, credentials).await?;
+    let mut place = login::log_in(&app.login, &room, credentials).await?;
+    place.message = room.view().message_in(language(&headers));
     Ok(axum::Json(Entered { place, token_type: "Bearer", expires_in: app.config.token_seconds }).into_response())
 }
 

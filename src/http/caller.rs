@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts};
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT_LANGUAGE;
 use axum::http::request::Parts;
 use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
@@ -13,7 +15,7 @@ use super::reply::not_admitted;
 use super::request::{TrustedProxies, authorization, bearer};
 use crate::app::App;
 use crate::ids::{RoomName, ScheduleId, UserId};
-use crate::queue::{self, Admission, Session, Who};
+use crate::queue::{self, Admission, Language, Session, Who};
 use crate::token::Opened;
 
 /// What handlers share.
@@ -36,8 +38,17 @@ impl FromRequestParts<Shared> for Caller {
         if authorization(&parts.headers).is_none() {
             meant(&app.config, &parts.method, &parts.headers)?;
         }
-        Ok(Self(app.queue.open(token)?))
+        let caller = Self(app.queue.open(token)?);
+        if let Some(language) = language(&parts.headers) {
+            caller.session().speak(Some(language));
+        }
+        Ok(caller)
     }
+}
+
+/// The language that `Accept-Language` wants among ours.
+pub(super) fn language(headers: &HeaderMap) -> Option<Language> {
+    Language::wanted(headers.get(ACCEPT_LANGUAGE)?.to_str().ok()?)
 }
 
 impl Caller {

@@ -90,7 +90,7 @@ fn class(path: &str) -> Class {
         "/auth/token" => Class::Joining,
         "/queue/verify" => Class::Gate,
         "/queue/position" | "/queue/events" | "/queue/leave" | "/queue/draw" => Class::Polling,
-        "/queue/rooms/{room}" | "/queue/rooms/{room}/draw" => Class::Polling,
+        path if path.starts_with("/queue/rooms/") => Class::Polling,
         path if path.starts_with("/reservations") || path.starts_with("/points") => Class::Booking,
         path if path.starts_with("/admin") => Class::Admin,
         _ => Class::Open,

@@ -16,7 +16,7 @@ use crate::booking::{self, Key};
 use crate::clock;
 use crate::error::Fault;
 use crate::ids::RoomName;
-use crate::queue::{self, Place, PublicDraw, State as RoomState};
+use crate::queue::{self, Messages, Place, PublicDraw, State as RoomState};
 use crate::refusals;
 
 refusals!(PositionRefusals: InvalidToken, TokenExpired);
@@ -76,7 +76,10 @@ pub(super) struct PublicRoom {
     /// How many are in line in all.
     waiting: u64,
     admitted_per_minute: u64,
+    /// What operators say, where they say nothing in a visitor's language.
     message: Option<String>,
+    /// What they say in each language: all of them, so that one answer serves everyone from a cache.
+    messages: Messages,
     /// The draw's commitment and seed, in a room that draws.
     draw: Option<PublicDraw>,
 }
@@ -105,6 +108,7 @@ pub(super) async fn room(
         waiting: counts.waiting + counts.aside + counts.pending + counts.recalled,
         admitted_per_minute: view.admitted_per_minute,
         message: view.message.clone(),
+        messages: view.messages.clone(),
         draw: room.draw().map(|draw| draw.public()),
     };
     let body = serde_json::to_vec(&public).map_err(|e| Fault::Defect(e.to_string()))?;

@@ -173,7 +173,7 @@ impl EventId {
 /// Stands for what the operators say and do: another number, another notice.
 pub(super) fn notice(view: &View) -> u32 {
     let mut hasher = DefaultHasher::new();
-    (view.state.name(), view.opens_at, &view.message).hash(&mut hasher);
+    (view.state.name(), view.opens_at, &view.message, &view.messages).hash(&mut hasher);
     u32::try_from(hasher.finish() >> 32).unwrap_or(0)
 }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use moka::sync::Cache;
 
 use super::Room;
+use super::messages::Language;
 use super::place::Place;
 use super::waited::Wait;
 use crate::clock;
@@ -58,6 +59,7 @@ pub(super) struct Memo {
     visit_ends_ms: AtomicI64,
     check: Mutex<Check>,
     wait: Mutex<Wait>,
+    language: Mutex<Option<Language>>,
 }
 
 /// How far this process is with the password of an attempt; told where Redis forgot it.
@@ -70,7 +72,19 @@ pub(super) enum Check {
     Right(UserId),
 }
 
+impl Session {
+    /// Notes the language that the visitor wants to be told things in.
+    pub fn speak(&self, language: Option<Language>) {
+        *self.memo.language.lock().unwrap_or_else(PoisonError::into_inner) = language;
+    }
+}
+
 impl Memo {
+    /// The language that the visitor wants to be told things in.
+    pub(super) fn language(&self) -> Option<Language> {
+        *self.language.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The last answer, where asking again is too early.
     pub(super) fn early(&self) -> Option<Last> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);

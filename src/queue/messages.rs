@@ -46,7 +46,7 @@ impl Language {
 }
 
 /// One message in up to three languages.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct Messages {
     /// In Korean.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -353,6 +353,7 @@ pub(super) fn receipt(queue: &Queue, room: &Room, sub: &str, of: (Use, Number)) 
 /// Remembers an answer, so that asking again too early costs nothing, and keeps to what was told before.
 pub(super) fn keep(room: &Room, memo: &Memo, mut place: Place) -> Result<Answer, Fault> {
     memo.follow(room, &mut place);
+    place.message = room.view().message_in(memo.language());
     let body = Bytes::from(serde_json::to_vec(&place).map_err(|e| Fault::Defect(e.to_string()))?);
     let near = place.position.is_none_or(|position| position <= NEAR_POSITION)
         || place.eta.is_none_or(|eta| eta.p50_seconds < NEAR_SECONDS);

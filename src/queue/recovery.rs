@@ -85,6 +85,7 @@ async fn set_up(queue: &Queue, room: &Arc<Room>, settings: &Settings, epoch: Epo
     let line = scripts::Line { redis: &queue.redis, keys: &room.keys, epoch };
     let mut pairs = settings.pairs();
     pairs.push(("version", settings.version.to_string()));
+    pairs.push(("queueLimit", settings::LONGEST_LINE.to_string()));
     scripts::setup_room(line, recovery, &pairs).await?;
     room.set_epoch(epoch);
     Ok(())
@@ -94,5 +95,11 @@ async fn set_up(queue: &Queue, room: &Arc<Room>, settings: &Settings, epoch: Epo
 pub(super) async fn configure(queue: &Queue, room: &Arc<Room>, settings: &Settings) -> Result<(), Fault> {
     believing!(queue, room, |line| scripts::configure_room(line, settings.version, &settings.pairs()))?;
     room.wake();
+    Ok(())
+}
+
+/// Limits the line to what Redis' memory holds now.
+pub(super) async fn limit(queue: &Queue, room: &Arc<Room>) -> Result<(), Fault> {
+    believing!(queue, room, |line| scripts::limit_line(line, settings::LONGEST_LINE))?;
     Ok(())
 }

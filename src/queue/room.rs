@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::advice::{Limit, Stock};
 use super::draw::Draw;
 use super::events::Hub;
+use super::messages::{Language, Messages};
 use super::order::Order;
 use super::settings::State;
 use super::together::Together;
@@ -81,6 +82,10 @@ pub struct View {
     pub opens_at: Option<DateTime<Utc>>,
     /// What the operators say to those in line.
     pub message: Option<String>,
+    /// What they say in a visitor's language.
+    pub messages: Messages,
+    /// How many may be in line, by Redis' memory.
+    pub line_limit: i64,
     /// How long a hold lasts, ms.
     pub hold_ms: i64,
     /// How fast the line moves; unknown without admissions.
@@ -106,6 +111,8 @@ impl Default for View {
             seats_left: None,
             opens_at: None,
             message: None,
+            messages: Messages::default(),
+            line_limit: 0,
             hold_ms: 300_000,
             pace: None,
             slower: Slower::FewerLeaving,
@@ -124,6 +131,12 @@ impl View {
     /// What each place in line takes, ms, for the polls: measured, or assumed.
     pub(super) fn per_place_ms(&self) -> f64 {
         self.pace.map_or(ASSUMED_PER_PLACE_MS, |pace| pace.per_place_ms())
+    }
+
+    /// What visitors are told, in their language where there is such a message.
+    pub fn message_in(&self, language: Option<Language>) -> Option<String> {
+        let own = language.and_then(|language| self.messages.in_language(language));
+        own.map(str::to_owned).or_else(|| self.message.clone())
     }
 }
 

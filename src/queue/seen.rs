@@ -116,6 +116,8 @@ pub(super) fn see(room: &Room, run: &Run, most: u32) {
         seats_left,
         opens_at: (opens_at > 0).then(|| clock::from_unix_ms(opens_at)),
         message: Some(fields.text("message").to_owned()).filter(|message| !message.is_empty()),
+        messages: serde_json::from_str(fields.text("messages")).unwrap_or_default(),
+        line_limit: fields.whole("queueLimit"),
         hold_ms: fields.whole("holdMs"),
         pace,
         slower,

@@ -14,8 +14,8 @@ use crate::clock;
 use crate::error::Fault;
 use crate::ids::{Epoch, RoomName};
 
-/// How many may be in one line: at about 300 bytes each they stay below 2 GB of Redis.
-const LINE_LIMIT: i64 = 5_000_000;
+/// The longest line however much memory Redis has; less where it has less (`lua/queue/limit_line.lua`).
+pub(super) const LONGEST_LINE: i64 = 5_000_000;
 
 /// A room that never closes by itself closes then, ms.
 const NEVER_MS: i64 = 9_000_000_000_000_000;
@@ -177,7 +177,6 @@ impl Settings {
             ("visitMs", ms(self.visit_seconds)),
             ("idleMs", ms(self.idle_seconds)),
             ("holdMs", ms(self.hold_seconds)),
-            ("queueLimit", LINE_LIMIT.to_string()),
             ("message", self.message.clone().unwrap_or_default()),
             ("adaptive", i32::from(self.adaptive).to_string()),
             ("messages", serde_json::to_string(&self.messages).unwrap_or_default()),
@@ -239,6 +238,7 @@ pub(super) async fn adopt(queue: &Queue, settings: &Settings) -> Result<Arc<Room
         queue.room(&name).unwrap_or(room)
     });
     recovery::configure(queue, &room, settings).await?;
+    recovery::limit(queue, &room).await?;
     draw::learn(queue, &room, settings).await?;
     Ok(room)
 }

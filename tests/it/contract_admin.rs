@@ -199,7 +199,8 @@ async fn readiness_names_what_is_missing_and_liveness_is_the_process_alone() {
     }
     let open = format!("alter database {name} with allow_connections true");
     sqlx::raw_sql(sqlx::AssertSqlSafe(open)).execute(&mut postgres).await.unwrap();
-    ask(&service.url, "/readyz").await.is(200);
+    // It is there for the pulse again as soon as a new connection is made.
+    until(async || (ask(&service.url, "/readyz").await.status == 200).then_some(())).await;
 
     let empty = TestService::on(&redis_database(), &database().await, &[]).await;
     let ready = ask(&empty.url, "/readyz").await;

@@ -112,8 +112,17 @@ async fn a_room_takes_nobody_in_once_it_is_closed_draining_or_full() {
     }
     assert_eq!(service.get("/points/balance", &inside).await.is(200).body["userId"], "user00001");
     service.set_room(&json!({ "state": "open", "capacity": 2 })).await;
-    service.redis(&["HSET", "anteroom:{main}:room", "queueLimit", "0"]);
-    service.log_in("user00003", PASSWORD).await.refused(503, "queue-full");
+    // Within seconds the limit is derived from the memory again, so more than one may get in.
+    let mut full = None;
+    for number in 3..30 {
+        service.redis(&["HSET", "anteroom:{main}:room", "queueLimit", "0"]);
+        let answer = service.log_in(&anteroom::cli::seed::user_name(number), PASSWORD).await;
+        if answer.status == 503 {
+            full = Some(answer);
+            break;
+        }
+    }
+    full.expect("a full line").refused(503, "queue-full");
     service.assert_invariants().await;
 }
 

@@ -178,6 +178,7 @@ async fn who_comes_before_the_opening_is_drawn_and_who_comes_later_stands_behind
     );
 
     service.set_room(&json!({ "opensAt": "2020-01-01T00:00:00Z" })).await;
+    until(async || (service.get("/queue/rooms/main", "").await.body["state"] == "open").then_some(())).await;
     let late = service.log_in("user00020", PASSWORD).await;
     assert_eq!(late.is(200).body["position"], 13, "late comers stand behind: {:?}", late.body);
     let list = whole_list(&service).await;

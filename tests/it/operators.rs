@@ -1,5 +1,6 @@
 //! What operators can do, route by route, with what is refused.
 
+use anteroom::queue::Language;
 use deadpool_redis::redis;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -347,4 +348,45 @@ async fn a_programme_that_cannot_be_is_refused() {
     }
     ask(&service, Method::PUT, "/admin/schedules", &with("scheduleId", json!("777"))).await.is(200);
     assert_eq!(service.number("select count(*) from audit_log").await, 1, "refused changes are no changes");
+}
+
+#[test]
+fn the_language_is_the_one_that_is_wanted_most_among_ours() {
+    for (accepted, wanted) in [
+        ("ko", Some(Language::Ko)),
+        ("ja-JP,ja;q=0.9,en;q=0.8", Some(Language::Ja)),
+        ("de, en-GB;q=0.5, KO;q=0.7", Some(Language::Ko)),
+        ("en;q=0, ja;q=0.1", Some(Language::Ja)),
+        ("en,ko", Some(Language::En)),
+        ("de,*", None),
+        ("ko;q=x", None),
+        ("", None),
+    ] {
+        assert_eq!(Language::wanted(accepted), wanted, "{accepted}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn visitors_are_told_in_their_language_and_the_line_is_as_long_as_the_memory_allows() {
+    let service = TestService::start(&[]).await;
+    let messages = json!({ "ko": "곧 열립니다", "ja": "まもなく" });
+    service.set_room(&json!({ "capacity": 0, "message": "Soon", "messages": messages })).await;
+    let token = service.token(1).await;
+    for (language, told) in [("ko-KR", "곧 열립니다"), ("ja", "まもなく"), ("en", "Soon")] {
+        let place = until(async || {
+            let request = service.request(Method::GET, "/queue/position", &token).header("accept-language", language);
+            let place = service.send(request).await;
+            (place.is(200).body["message"] == told).then_some(())
+        });
+        place.await;
+    }
+    let room = until(async || {
+        let room = service.get("/queue/rooms/main", "").await;
+        (room.body["messages"] == messages).then_some(room)
+    });
+    assert_eq!(room.await.text("message"), "Soon");
+    let long = service.patch_room("main", &json!({ "messages": { "ko": "x".repeat(501) } })).await;
+    assert_eq!(long.refused(422, "validation-failed").body["errors"][0]["field"], "messages");
+    let limit = look(&service, "/admin/rooms/main").await.body["lineLimit"].as_i64().unwrap();
+    assert!((100_000..=5_000_000).contains(&limit), "{limit}");
 }

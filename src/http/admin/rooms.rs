@@ -39,6 +39,8 @@ pub(in crate::http) struct RoomBody {
     seats_left: Option<u64>,
     /// How long the next in line waits for each place before them, in milliseconds, as measured.
     wait_per_place_ms: Option<f64>,
+    /// How many may be in line: what Redis' memory holds beside all else.
+    line_limit: i64,
     /// What is public of the draw, in a room that draws.
     public_draw: Option<PublicDraw>,
 }
@@ -61,6 +63,7 @@ impl RoomBody {
             target_per_second: view.target_per_second,
             seats_left: view.seats_left,
             wait_per_place_ms: view.wait_per_place_ms(),
+            line_limit: view.line_limit,
             public_draw: room.draw().map(|draw| draw.public()),
         }
     }

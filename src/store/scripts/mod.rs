@@ -32,6 +32,7 @@ pub static ALL: &[&Script] = &[
     &queue::ADVISE,
     &queue::ADMIT_NOW,
     &queue::FIND_PLACE,
+    &queue::LIMIT_LINE,
     &queue::DRAW_TIME,
     &queue::SETUP_ROOM,
     &queue::CONFIGURE_ROOM,

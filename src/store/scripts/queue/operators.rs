@@ -1,4 +1,4 @@
-//! The scripts that operators run by hand.
+//! The scripts of what operators do by hand, and of the limit that they see.
 
 use super::super::{Reply, script};
 use super::{Line, known_position};
@@ -8,6 +8,7 @@ use crate::store::script::Call;
 
 script!(ADMIT_NOW, "queue/admit_now");
 script!(FIND_PLACE, "queue/find_place");
+script!(LIMIT_LINE, "queue/limit_line");
 
 /// What admitting by hand did.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,6 +62,17 @@ pub(crate) async fn find_place(line: Line<'_>, user: &UserId) -> Result<Option<W
             kept_until_ms: time(6)?,
             ends_ms: time(7)?,
         })),
+        _ => Err(reply.unexpected()),
+    }
+}
+
+/// Answers how many may be in line.
+pub(crate) async fn limit_line(line: Line<'_>, most: i64) -> Result<i64, Fault> {
+    let k = line.keys;
+    let call = Call::new(&LIMIT_LINE, &[&k.room, &k.waiting, &k.aside, &k.pending]);
+    let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(most)).await?;
+    match reply.word()? {
+        "limited" => reply.number(1),
         _ => Err(reply.unexpected()),
     }
 }
