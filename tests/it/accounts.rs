@@ -275,22 +275,24 @@ async fn an_address_that_guesses_for_many_accounts_is_limited_also_in_line() {
 
 #[tokio::test]
 async fn an_account_that_does_not_exist_takes_as_long_as_a_wrong_password() {
-    let room = room(&Config { login_failures_per_account: 100, ..config() }).await;
+    let room = room(&Config { login_failures_per_account: 1_000, ..config() }).await;
     let hash = accounts::hash_password(&Password::parse("right").unwrap()).unwrap();
     room.add(1, &hash).await;
-    let (mut known, mut unknown) = (Vec::new(), Vec::new());
-    for turn in 0..20 {
+    let (mut known, mut unknown) = (Duration::MAX, Duration::MAX);
+    let alike =
+        |known: Duration, unknown: Duration| (0.67..1.5).contains(&(known.as_secs_f64() / unknown.as_secs_f64()));
+    // The quickest of each: what other tests beside this one cost is not in it, if it is looked at often enough.
+    for turn in 0..200 {
+        if turn >= 20 && alike(known, unknown) {
+            return;
+        }
         for (user, times) in [("user0", &mut known), ("nobody", &mut unknown)] {
             let started = clock::now();
             assert!(matches!(room.verdict(user, &format!("wrong{turn}")).await, Verdict::Wrong));
-            times.push(started.elapsed());
+            *times = started.elapsed().min(*times);
         }
     }
-    // The quickest of each: what other tests beside this one cost is not in it.
-    let quickest = |times: Vec<Duration>| times.into_iter().min().unwrap();
-    let (known, unknown) = (quickest(known), quickest(unknown));
-    let ratio = known.as_secs_f64() / unknown.as_secs_f64();
-    assert!((0.67..1.5).contains(&ratio), "known {known:?}, unknown {unknown:?}");
+    panic!("known {known:?}, unknown {unknown:?}");
 }
 
 #[tokio::test]

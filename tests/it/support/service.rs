@@ -93,6 +93,8 @@ impl TestService {
             ("admin_token".to_owned(), ADMIN_TOKEN.to_owned()),
             ("token_key_file".to_owned(), key_file),
             ("database_wait_ms".to_owned(), "5000".to_owned()),
+            // A busy machine checks a password late: only tests of that are told that it is being checked.
+            ("login_wait_ms".to_owned(), "15000".to_owned()),
         ];
         overrides.extend(settings.iter().cloned());
         let service = Service::start(Config::load(None, &overrides).unwrap()).await.unwrap();
