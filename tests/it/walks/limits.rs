@@ -132,6 +132,7 @@ fn the_end_of_an_empty_line_is_no_rush() {
         assert_eq!(hall.admit(500), (0, 0));
     }
     let began_ms = hall.now_ms();
+    assert_eq!(hall.admit(500), (0, 0));
     hall.line_up(1, 500, FAR);
     let (admitted, _) = hall.admit(500);
     let took_ms = hall.now_ms() - began_ms;
