@@ -101,6 +101,8 @@ async fn settling_waits_for_a_commit_that_comes_late() {
         .unwrap();
     let refused = ledger::pay(&ledger, house.order(0, "r1", &[1]), None).await.unwrap_err();
     assert!(matches!(refused, Refusal::Unknown), "{refused:?}");
+    // Who settles before it has begun would be the first, and right to call it void.
+    house.until_waiting(1).await;
     let settling = tokio::spawn({
         let ledger = Arc::clone(&ledger);
         async move { ledger::settle_unknown(&ledger, &reservation(), "first").await }
