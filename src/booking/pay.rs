@@ -111,6 +111,10 @@ impl Payer {
                     seats::abort_payment(&self.booking.seats, &schedule, &held, &attempt).await?;
                 }
                 Ok(done) => return Ok(done),
+                // Who asked under the same key at the same time found it paid already, and noted that.
+                Err(Refusal::Answered(first)) if first[PAID_BEFORE] == true => {
+                    return self.replay(Recorded::Answer(first)).await;
+                }
                 Err(refusal) => return Err(self.end(&schedule, &held, &attempt, refusal).await),
             }
         }

@@ -1,5 +1,6 @@
 //! Crowds: many accounts whose passwords cost nothing to check, and a line of them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anteroom::accounts::Password;
@@ -50,6 +51,8 @@ pub(super) async fn accounts(database_url: &str, count: usize) {
 pub(super) struct Doors {
     client: Client,
     urls: Vec<String>,
+    /// The door of a process that was killed: its port may be another test's by now.
+    shut: AtomicUsize,
 }
 
 impl Doors {
@@ -59,43 +62,53 @@ impl Doors {
 
     /// The same for visitors who go to another door when they wait for so long.
     pub(super) fn impatient(urls: Vec<String>, patience: Duration) -> Self {
-        Self { client: Client::builder().timeout(patience).build().unwrap(), urls }
+        Self { client: Client::builder().timeout(patience).build().unwrap(), urls, shut: AtomicUsize::new(usize::MAX) }
     }
 
     /// What one of the processes answers; nothing where there is no whole answer.
     pub(super) async fn poll(&self, door: usize, token: &str) -> Option<(StatusCode, Value)> {
-        answer(self.client.get(self.at(door, "/queue/position")).bearer_auth(token)).await
+        self.answer(door, self.client.get(self.at(door, "/queue/position")).bearer_auth(token)).await
     }
 
     pub(super) async fn join(&self, door: usize, number: usize) -> Option<(StatusCode, Value)> {
         let user = seed::user_name(u32::try_from(number).unwrap());
         let body = json!({ "username": user, "password": PASSWORD });
-        answer(self.client.post(self.at(door, "/auth/token")).json(&body)).await
+        self.answer(door, self.client.post(self.at(door, "/auth/token")).json(&body)).await
     }
 
     /// Leaves; whether anyone heard it.
     pub(super) async fn leave(&self, door: usize, token: &str) -> bool {
-        answer(self.client.post(self.at(door, "/queue/leave")).bearer_auth(token)).await.is_some()
+        self.answer(door, self.client.post(self.at(door, "/queue/leave")).bearer_auth(token)).await.is_some()
     }
 
     /// What everyone may know of the room.
     pub(super) async fn status(&self, door: usize) -> Option<Value> {
-        answer(self.client.get(self.at(door, "/queue/rooms/main"))).await.map(|(_, told)| told)
+        self.answer(door, self.client.get(self.at(door, "/queue/rooms/main"))).await.map(|(_, told)| told)
     }
 
     pub(super) fn count(&self) -> usize {
         self.urls.len()
     }
 
+    /// Nobody is behind this door from now on.
+    pub(super) fn shut(&self, door: usize) {
+        self.shut.store(door, Ordering::Relaxed);
+    }
+
+    async fn answer(&self, door: usize, request: RequestBuilder) -> Option<(StatusCode, Value)> {
+        let is_shut = || door % self.urls.len() == self.shut.load(Ordering::Relaxed);
+        if is_shut() {
+            return None;
+        }
+        let response = request.send().await.ok()?;
+        let status = response.status();
+        let told = response.json().await.unwrap_or_default();
+        (!is_shut()).then_some((status, told))
+    }
+
     fn at(&self, door: usize, path: &str) -> String {
         format!("{}{path}", self.urls[door % self.urls.len()])
     }
-}
-
-async fn answer(request: RequestBuilder) -> Option<(StatusCode, Value)> {
-    let response = request.send().await.ok()?;
-    let status = response.status();
-    Some((status, response.json().await.unwrap_or_default()))
 }
 
 /// Visitors in the order in which they came.

@@ -116,6 +116,7 @@ async fn nobody_who_is_there_is_overtaken_whatever_happens_to_the_processes() {
         visitors.spawn(async move { sale.visit(number).await });
     }
     sale.until_done(plan.visitors / 5).await;
+    sale.doors.shut(1);
     killed.kill().await;
     sale.until_done(plan.visitors * 2 / 5).await;
     signal(frozen.pid(), "STOP");
