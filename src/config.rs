@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use config::{Environment, File, FileFormat};
+use config::{File, FileFormat};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -183,15 +183,16 @@ const LISTS: [&str; 2] = ["trusted_proxies", "return_hosts"];
 impl Config {
     /// Reads the file (if any), the environment, and `overrides` as (name, value), later ones winning.
     pub fn load(file: Option<&str>, overrides: &[(String, String)]) -> Result<Self, BadConfig> {
+        let environment = environment(std::env::vars());
+        Self::settle(file, environment.iter().chain(overrides))
+    }
+
+    fn settle<'a>(file: Option<&str>, named: impl Iterator<Item = &'a (String, String)>) -> Result<Self, BadConfig> {
         let mut builder = config::Config::builder();
         if let Some(path) = file {
             builder = builder.add_source(File::new(path, FileFormat::Toml));
         }
-        let environment = Environment::with_prefix("ANTEROOM").prefix_separator("_").separator("__").try_parsing(true);
-        let environment =
-            LISTS.iter().fold(environment.list_separator(","), |read, list| read.with_list_parse_key(list));
-        builder = builder.add_source(environment);
-        for (name, value) in overrides {
+        for (name, value) in named {
             let name = name.to_lowercase().replace("__", ".");
             let value = if LISTS.contains(&name.as_str()) {
                 let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -248,6 +249,13 @@ impl Config {
     }
 }
 
+/// The settings among these variables, by their names. What Kubernetes adds for a service of the same name
+/// (`ANTEROOM_SERVICE_HOST`, `ANTEROOM_PORT_8080_TCP_ADDR` and the like) is none of them.
+fn environment(variables: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
+    let named = variables.filter_map(|(name, value)| Some((name.strip_prefix("ANTEROOM_")?.to_owned(), value)));
+    named.filter(|(name, _)| name != "PORT" && !name.starts_with("PORT_") && !name.starts_with("SERVICE_")).collect()
+}
+
 /// Whether this is the address of a host, or empty.
 fn is_base(url: &str) -> bool {
     let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
@@ -261,4 +269,35 @@ fn is_host(text: &str) -> bool {
 
 fn hidden<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(if secret.expose_secret().is_empty() { "" } else { "[hidden]" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(variables: &[(&str, &str)]) -> Vec<(String, String)> {
+        environment(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn variables_are_settings_to_the_letter_and_those_of_kubernetes_are_none() {
+        let told = named(&[
+            ("ANTEROOM_ADMIN_TOKEN", "00012345678901234567890"),
+            ("ANTEROOM_LOGIN_PENDING", "7"),
+            ("ANTEROOM_IN_FLIGHT__POLLING", "8000"),
+            ("ANTEROOM_TRUSTED_PROXIES", "10.0.0.1, 10.0.0.2"),
+            ("ANTEROOM_SIGNUP_OPEN", "false"),
+            ("ANTEROOM_PORT", "tcp://10.0.0.1:8080"),
+            ("ANTEROOM_PORT_8080_TCP_ADDR", "10.0.0.1"),
+            ("ANTEROOM_SERVICE_HOST", "10.0.0.1"),
+            ("PATH", "/bin"),
+        ]);
+        let config = Config::settle(None, told.iter()).unwrap();
+        assert_eq!(config.admin_token.expose_secret(), "00012345678901234567890", "a secret is no number");
+        assert_eq!((config.login_pending, config.in_flight.polling, config.signup_open), (7, 8_000, false));
+        assert_eq!(config.trusted_proxies.len(), 2);
+        for (wrong, why) in [("ANTEROOM_LOGIN_PENDNG", "7"), ("ANTEROOM_LOGIN_PENDING", "many")] {
+            assert!(Config::settle(None, named(&[(wrong, why)]).iter()).is_err(), "{wrong}={why}");
+        }
+    }
 }
