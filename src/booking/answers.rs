@@ -2,18 +2,29 @@
 //! Postgres, in the transaction that decided it.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
 
 use super::Booking;
 use crate::error::Fault;
-use crate::store::scripts::booking::{self as scripts, Answer, Earlier, Keyed};
+use crate::store::scripts::booking::{self as scripts, Answer, Earlier, KeyLimit, Keyed};
 
 /// A claim whose request was lost in a crash is void after this long, ms: longer than any request takes.
 const VOID_AFTER_MS: i64 = 30_000;
 
 /// Answers are kept for a day, ms.
 const KEPT_MS: i64 = 24 * 3_600 * 1_000;
+
+/// Keys that a visitor may use in a day: each is memory of Redis for as long. Who stands for many may use more.
+const ONES_KEYS: u32 = 1_000;
+const MANYS_KEYS: u32 = 100_000;
+
+/// What the names of callers begin with who stand for many: operators, and addresses. No account's does.
+const MANY: char = '*';
+
+/// Whose answers are kept for operators.
+pub const OPERATORS: &str = "*operators";
 
 /// An Idempotency-Key that came with a request: whose, for what, and with which body.
 #[derive(Debug, Clone)]
@@ -23,6 +34,11 @@ impl Key {
     /// The key of a caller (an account, or an address) for a route.
     pub fn new(caller: &str, route: &str, key: &str, body_hash: &[u8; 32]) -> Self {
         Self(Keyed { caller: caller.to_owned(), digest: digest(route, key), body: hex(body_hash) })
+    }
+
+    /// The key of who has no account yet, but an address.
+    pub fn of_address(address: IpAddr, route: &str, key: &str, body_hash: &[u8; 32]) -> Self {
+        Self::new(&format!("{MANY}{address}"), route, key, body_hash)
     }
 
     /// Names route and key in as few characters as tell them apart.
@@ -40,13 +56,21 @@ pub enum Claimed {
     Reused,
     /// The first request is still under way.
     InFlight,
+    /// This caller has used as many keys as one may in a day.
+    Limited {
+        /// When to try again.
+        retry_after_seconds: u64,
+    },
     /// The first answer: status and body.
     Answered(u16, String),
 }
 
 /// Claims a key for a request, or tells what became of the first that used it.
 pub async fn claim_key(booking: &Booking, key: &Key) -> Result<Claimed, Fault> {
-    Ok(match scripts::begin_answer(&booking.redis, &key.0, VOID_AFTER_MS).await? {
+    let most = if key.0.caller.starts_with(MANY) { MANYS_KEYS } else { ONES_KEYS };
+    let limit = KeyLimit { most, within_ms: KEPT_MS };
+    Ok(match scripts::begin_answer(&booking.redis, &key.0, VOID_AFTER_MS, limit).await? {
+        Earlier::Limited { for_ms } => Claimed::Limited { retry_after_seconds: for_ms.div_ceil(1_000) },
         Earlier::New => Claimed::First,
         Earlier::Reused => Claimed::Reused,
         Earlier::InFlight => Claimed::InFlight,

@@ -18,7 +18,7 @@ use crate::queue::Queue;
 use crate::seats::Seats;
 use crate::store::Redis;
 
-pub use answers::{Claimed, Key, claim_key, digest, give_up_key, keep_answer};
+pub use answers::{Claimed, Key, OPERATORS, claim_key, digest, give_up_key, keep_answer};
 pub use invariants::check;
 pub use jobs::{settle_outbox, settle_stale, sweep_holds};
 pub use pay::{PayError, pay, payment_begun};

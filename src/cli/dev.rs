@@ -1,5 +1,6 @@
 //! `anteroom dev`: the whole service with private stores and demo data, in one command.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -53,6 +54,7 @@ pub async fn dev(args: DevArgs, file: Option<&str>) -> anyhow::Result<()> {
     if args.fresh {
         stores::wipe(&args.data_dir).await?;
     }
+    forget_earlier(args.ready_file.as_deref())?;
     println!("Starting a Redis and a Postgres of our own in {} …", args.data_dir.display());
     let mut stores = Stores::start(&args.data_dir).await?;
     let secrets = secrets::load(&args.data_dir)?;
@@ -70,6 +72,17 @@ pub async fn dev(args: DevArgs, file: Option<&str>) -> anyhow::Result<()> {
     service.stop().await;
     stores.stop().await?;
     ended
+}
+
+/// What an earlier run wrote for programs is not of this one.
+fn forget_earlier(ready_file: Option<&Path>) -> anyhow::Result<()> {
+    let Some(file) = ready_file else { return Ok(()) };
+    match std::fs::remove_file(file) {
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("cannot remove {}", file.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn configure(args: &DevArgs, file: Option<&str>, of: (&Stores, &secrets::Secrets)) -> anyhow::Result<Config> {
@@ -109,7 +122,7 @@ fn announce(args: &DevArgs, service: &Service, stores: &Stores, admin_token: &Se
             "postgresPid": stores.postgres_pid(),
             "users": { "prefix": seed::USER_PREFIX, "count": args.users, "password": DEMO_PASSWORD },
         });
-        write_whole(file, &ready.to_string()).with_context(|| format!("cannot write {}", file.display()))?;
+        secrets::write_private(file, &ready.to_string()).with_context(|| format!("cannot write {}", file.display()))?;
     }
     println!(
         "\nAnteroom serves.\n\n  visitors   {url}        the contract: {url}/docs\n  operators  {admin_url}        \
@@ -122,11 +135,4 @@ fn announce(args: &DevArgs, service: &Service, stores: &Stores, admin_token: &Se
         args.data_dir.display(),
     );
     Ok(())
-}
-
-/// Writes beside the file and renames, so that whoever waits for it reads all of it.
-fn write_whole(file: &Path, text: &str) -> std::io::Result<()> {
-    let beside = file.with_extension("new");
-    std::fs::write(&beside, text)?;
-    std::fs::rename(&beside, file)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde_json::json;
 
-use super::seed;
+use super::{secrets, seed};
 use crate::app::App;
 use crate::config::Config;
 use crate::ids::UserId;
@@ -22,10 +22,11 @@ pub(super) async fn write(config: Config, count: u32, out: &Path) -> anyhow::Res
     let mut tokens = Vec::new();
     for number in 1..=count {
         let user = UserId::parse(&seed::user_name(number))?;
-        let place = queue::join(&app.queue, &room, &user).await?;
+        let place = queue::join(&app.queue, &room, &user, queue::Device::Other).await?;
         tokens.push(json!({ "userId": user, "token": place.token }));
     }
-    std::fs::write(out, serde_json::to_vec(&tokens)?).with_context(|| format!("cannot write {}", out.display()))?;
+    secrets::write_private(out, &serde_json::to_string(&tokens)?)
+        .with_context(|| format!("cannot write {}", out.display()))?;
     println!("{count} tokens in {}", out.display());
     app.close().await;
     Ok(())

@@ -18,7 +18,7 @@ use super::problem::Problem;
 use crate::queue::{self, Listened, Listening};
 use crate::refusals;
 
-refusals!(EventsRefusals: InvalidToken, TokenExpired, RateLimited, Overloaded);
+refusals!(EventsRefusals: InvalidToken, TokenExpired, UserMismatch, RateLimited, Overloaded);
 
 /// Where the caller stands, as it changes: a stream of events, as a browser's `EventSource` reads it.
 ///

@@ -1,5 +1,7 @@
 //! Whether the service is there, and whether it can serve.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -8,7 +10,9 @@ use utoipa::ToSchema;
 
 use super::caller::Shared;
 use crate::app::App;
-use crate::{clock, store};
+use crate::clock;
+use crate::error::Fault;
+use crate::store::pulse::Seen;
 
 /// A room that nobody looked at for this long does not move, ms.
 const OLDEST_LOOK_MS: u64 = 5_000;
@@ -42,14 +46,7 @@ pub(super) struct Readiness {
     responses((status = 200, body = Readiness), (status = 503, body = Readiness))
 )]
 pub(super) async fn ready(State(app): State<Shared>) -> Response {
-    let (redis, postgres) = tokio::join!(store::redis_safety(&app.redis), app.db.ping());
-    let redis = match redis {
-        Ok(safety) if safety.dangers.is_empty() => Need { name: "redis", ok: true, detail: "answers".into() },
-        Ok(safety) => Need { name: "redis", ok: true, detail: safety.dangers.join("; ") },
-        Err(_) => Need { name: "redis", ok: false, detail: "does not answer".into() },
-    };
-    let detail = if postgres.is_ok() { "answers" } else { "does not answer" };
-    let postgres = Need { name: "postgres", ok: postgres.is_ok(), detail: detail.into() };
+    let [redis, postgres] = stores(&app.pulse.feel().await);
     let checks = vec![redis, postgres, admission(&app), stopping(&app)];
     let ready = checks.iter().all(|need| need.ok);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -58,6 +55,19 @@ pub(super) async fn ready(State(app): State<Shared>) -> Response {
         response.headers_mut().insert("retry-after", axum::http::HeaderValue::from_static("1"));
     }
     response
+}
+
+fn stores(felt: &Result<Arc<Seen>, Fault>) -> [Need; 2] {
+    let need = |name, told: Option<String>| match told {
+        Some(detail) => Need { name, ok: true, detail },
+        None => Need { name, ok: false, detail: "does not answer".into() },
+    };
+    let felt = felt.as_ref().ok();
+    let answers = || "answers".to_owned();
+    let redis = felt.and_then(|seen| seen.redis.as_ref());
+    let redis = redis.map(|told| if told.dangers.is_empty() { answers() } else { told.dangers.join("; ") });
+    let postgres = felt.filter(|seen| seen.postgres).map(|_| answers());
+    [need("redis", redis), need("postgres", postgres)]
 }
 
 fn admission(app: &App) -> Need {

@@ -19,6 +19,10 @@ pub(super) async fn once(
     let Some(key) = key else { return work.await };
     match booking::claim_key(&app.booking, &key).await? {
         Claimed::Reused => Err(Problem::new(Code::IdempotencyKeyReused)),
+        Claimed::Limited { retry_after_seconds } => {
+            let problem = Problem::new(Code::RateLimited).retry_after(retry_after_seconds.max(1));
+            Err(problem.detail("So many Idempotency-Keys in a day are more than a visitor needs."))
+        }
         Claimed::InFlight => Err(Problem::busy(Code::IdempotencyKeyInFlight)),
         Claimed::Answered(status, body) => Ok(replayed(again(status, body))),
         Claimed::First => {

@@ -258,7 +258,7 @@ pub(super) struct ReservationList {
     reservations: Vec<ReservationBody>,
 }
 
-refusals!(OwnRefusals: InvalidToken, TokenExpired, NotAdmitted);
+refusals!(OwnRefusals: InvalidToken, TokenExpired, UserMismatch, NotAdmitted);
 
 /// The caller's own reservations.
 #[utoipa::path(
@@ -272,7 +272,7 @@ pub(super) async fn list(State(app): State<Shared>, account: Account) -> Result<
     Ok(axum::Json(ReservationList { reservations }).into_response())
 }
 
-refusals!(OneRefusals: InvalidToken, TokenExpired, NotAdmitted, UnknownReservation);
+refusals!(OneRefusals: InvalidToken, TokenExpired, UserMismatch, NotAdmitted, UnknownReservation);
 
 /// One of the caller's own reservations.
 #[utoipa::path(
@@ -290,7 +290,7 @@ pub(super) async fn find(
     Ok(axum::Json(ReservationBody::from(&found)).into_response())
 }
 
-refusals!(CancelRefusals: InvalidToken, TokenExpired, NotAdmitted, UnknownReservation, AlreadyConfirmed,
+refusals!(CancelRefusals: InvalidToken, TokenExpired, UserMismatch, RateLimited, NotAdmitted, UnknownReservation, AlreadyConfirmed,
     PaymentInFlight, IdempotencyKeyReused, IdempotencyKeyInFlight);
 
 /// Cancels a reservation: its seats are free at once.

@@ -1,5 +1,7 @@
 //! The gate for any site: a proxy asks, for each request, whether its visitor is inside.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -11,13 +13,14 @@ use utoipa::{IntoParams, ToSchema};
 use super::caller::Shared;
 use super::problem::{Code, Problem};
 use super::reply::admission_required;
-use super::request::{Query, bearer};
+use super::request::{Query, authorization, cookie};
 use super::way_back::waiting_page;
 use crate::app::App;
 use crate::clock;
 use crate::ids::{RoomName, UserId};
 use crate::queue::{self, Admission, Answer, PollError, Session, Who};
 use crate::refusals;
+use crate::token::{Opened, TokenRefusal};
 
 const USER: HeaderName = HeaderName::from_static("x-queue-user");
 const ROOM: HeaderName = HeaderName::from_static("x-queue-room");
@@ -82,7 +85,7 @@ pub(super) async fn verify(
     Query(query): Query<VerifyQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let opened = bearer(&headers).map(|token| app.queue.open(token));
+    let opened = opened(&app, &headers);
     let session = opened.as_ref().and_then(|opened| opened.as_ref().ok()).map(|opened| &opened.value);
     let room = query.room.or_else(|| session.map(|session| session.claims.room.clone()));
     let room = room.unwrap_or_else(|| app.default_room.clone());
@@ -105,6 +108,16 @@ pub(super) async fn verify(
 /// The same for the methods that are not documented: Envoy asks with the one of its visitor.
 pub(super) fn other_methods() -> MethodRouter<Shared> {
     delete(verify).post(verify).put(verify).patch(verify).options(verify)
+}
+
+/// The visitor's token. The site behind the gate may have tokens of its own in `Authorization`: one that is none of ours hides no
+/// cookie.
+fn opened(app: &App, headers: &HeaderMap) -> Option<Result<Arc<Opened<Session>>, TokenRefusal>> {
+    let shown = authorization(headers).map(|token| app.queue.open(token));
+    match shown {
+        Some(Err(TokenRefusal::Invalid)) | None => cookie(headers).map(|token| app.queue.open(token)).or(shown),
+        shown => shown,
+    }
 }
 
 async fn look(app: &App, session: Option<&Session>, room: &RoomName) -> Result<Found, Problem> {

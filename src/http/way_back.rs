@@ -33,7 +33,8 @@ pub(super) fn waiting_page(config: &Config, room: &RoomName, headers: &HeaderMap
 fn way_back(config: &Config, headers: &HeaderMap) -> Option<String> {
     let told = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let original = ORIGINAL.iter().map(told).find(|original| !original.is_empty()).unwrap_or_else(|| told(&PATH));
-    let (scheme, host, path) = match original.split_once("://") {
+    let address = original.split_once("://").filter(|_| !original.starts_with('/'));
+    let (scheme, host, path) = match address {
         Some((scheme, rest)) => {
             let at = rest.find('/').unwrap_or(rest.len());
             (scheme, &rest[..at], rest.get(at..).filter(|path| !path.is_empty()).unwrap_or("/"))
@@ -83,6 +84,11 @@ mod tests {
         assert_eq!(page(&config, &[]), "/wait/main");
         for name in ["x-original-url", "x-original-uri", "x-forwarded-uri"] {
             assert_eq!(page(&config, &[(name, "/shop?a=1&b=2")]), "/wait/main?return=%2Fshop%3Fa%3D1%26b%3D2");
+            let other = page(&config, &[(name, "/shop?next=https://evil.example/x")]);
+            assert_eq!(
+                other, "/wait/main?return=%2Fshop%3Fnext%3Dhttps%3A%2F%2Fevil.example%2Fx",
+                "a path, whatever is in it"
+            );
         }
         let elsewhere = [("x-original-url", "https://evil.example/a"), ("x-forwarded-host", "evil.example")];
         assert_eq!(page(&config, &elsewhere), "/wait/main?return=%2Fa");

@@ -19,6 +19,7 @@ pub(crate) struct RoomKeys {
     pub(crate) returned: String,
     pub(crate) paid: String,
     pub(crate) drawn: String,
+    pub(crate) phones: String,
     attempt: String,
 }
 
@@ -40,6 +41,7 @@ impl RoomKeys {
             returned: key("returned"),
             paid: key("paid"),
             drawn: key("drawn"),
+            phones: key("phones"),
             attempt: key("attempt:"),
         }
     }
@@ -96,6 +98,11 @@ impl ScheduleKeys {
 /// The projection of an account's balance.
 pub(crate) fn balance(user: &UserId) -> String {
     format!("anteroom:{{u:{user}}}:balance")
+}
+
+/// How many Idempotency-Keys a caller has used of late.
+pub(crate) fn keys_used(caller: &str) -> String {
+    format!("anteroom:{{u:{caller}}}:keys")
 }
 
 /// The answer to a request with an Idempotency-Key, by the digest of route and key.

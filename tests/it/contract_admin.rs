@@ -193,6 +193,8 @@ async fn readiness_names_what_is_missing_and_liveness_is_the_process_alone() {
          select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'"
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(shut)).execute(&mut postgres).await.unwrap();
+    // What was seen a moment ago is told again: a crowd that asks is no work for the stores.
+    until(async || (ask(&service.url, "/readyz").await.status == 503).then_some(())).await;
     for url in [&service.url, &service.admin_url] {
         ask(url, "/livez").await.is(200);
         let ready = ask(url, "/readyz").await;

@@ -248,14 +248,17 @@ pub(super) async fn pay(guest: Guest, Path(id): Path<ReservationId>) -> Result<R
     let found = booking::find(&guest.app.booking, &guest.user, &id).await?;
     let stand = Stand::of(&found.ok_or_else(|| Problem::new(Code::UnknownReservation))?);
     let began = booking::payment_begun(&guest.app.booking, &guest.user, &id).await?;
-    let guest = if began { guest } else { guest.inside().await?.0 };
+    let guest = if began { guest } else { guest.inside_for(stand.schedule).await?.0 };
     let paid = booking::pay(&guest.app.booking, &guest.user, &id, (stand.amount, None)).await;
     let said = paid.err().map(|refused| format!("?said={}", Problem::from(refused).code().name())).unwrap_or_default();
     Ok(see(&format!("/book/reservations/{id}{said}")))
 }
 
 /// Gives held seats up.
-pub(super) async fn cancel(Inside(guest): Inside, Path(id): Path<ReservationId>) -> Result<Response, Outside> {
+pub(super) async fn cancel(guest: Guest, Path(id): Path<ReservationId>) -> Result<Response, Outside> {
+    let found = booking::find(&guest.app.booking, &guest.user, &id).await?;
+    let stand = Stand::of(&found.ok_or_else(|| Problem::new(Code::UnknownReservation))?);
+    let Inside(guest) = guest.inside_for(stand.schedule).await?;
     let said = match booking::cancel(&guest.app.booking, &guest.user, &id).await? {
         Cancel::Cancelled => "cancelled",
         Cancel::Paying => "payment-in-flight",

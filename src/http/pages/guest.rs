@@ -16,7 +16,7 @@ use super::language::Language;
 use super::wait::Asked;
 use super::words::{Words, words};
 use crate::booking::Standing;
-use crate::ids::{RoomName, UserId};
+use crate::ids::{RoomName, ScheduleId, UserId};
 use crate::queue::{self, Admission, Session, Who};
 use crate::token::Opened;
 
@@ -107,6 +107,14 @@ impl Guest {
         match queue::check_visit(&self.app.queue, &self.opened.value).await? {
             Admission::Admitted { .. } => Ok(Inside(self)),
             Admission::NotAdmitted(_) => Err(Outside::Waiting(self.room().clone(), self.path)),
+        }
+    }
+
+    /// Goes on only with a visit in the room that the schedule belongs to: a visit opens its own room alone.
+    pub(super) async fn inside_for(self, schedule: ScheduleId) -> Result<Inside, Outside> {
+        match self.app.seats.schedule(schedule).filter(|schedule| schedule.room != *self.room()) {
+            Some(elsewhere) => Err(Outside::Waiting(elsewhere.room.clone(), self.path)),
+            None => self.inside().await,
         }
     }
 

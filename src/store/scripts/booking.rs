@@ -25,13 +25,27 @@ pub(crate) enum Earlier {
     New,
     Reused,
     InFlight,
+    Limited { for_ms: u64 },
     Answered { status: u16, answer: String },
 }
 
-pub(crate) async fn begin_answer(redis: &Redis, keyed: &Keyed, void_after_ms: i64) -> Result<Earlier, Fault> {
-    let key = keys::answer(&keyed.caller, &keyed.digest);
-    let reply: Reply = redis.call(Call::new(&BEGIN_ANSWER, &[&key]).arg(&keyed.body).arg(void_after_ms)).await?;
+/// How many keys a caller may use, and in which time, ms.
+pub(crate) struct KeyLimit {
+    pub(crate) most: u32,
+    pub(crate) within_ms: i64,
+}
+
+pub(crate) async fn begin_answer(
+    redis: &Redis,
+    keyed: &Keyed,
+    void_after_ms: i64,
+    limit: KeyLimit,
+) -> Result<Earlier, Fault> {
+    let (key, used) = (keys::answer(&keyed.caller, &keyed.digest), keys::keys_used(&keyed.caller));
+    let call = Call::new(&BEGIN_ANSWER, &[&key, &used]).arg(&keyed.body).arg(void_after_ms);
+    let reply: Reply = redis.call(call.arg(limit.most).arg(limit.within_ms)).await?;
     match reply.word()? {
+        "limited" => Ok(Earlier::Limited { for_ms: reply.count(1)? }),
         "new" => Ok(Earlier::New),
         "reused" => Ok(Earlier::Reused),
         "in-flight" => Ok(Earlier::InFlight),

@@ -46,6 +46,17 @@ async fn who_is_inside_is_let_through_under_their_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_the_sites_own_hides_no_cookie() {
+    let service = TestService::start(&[]).await;
+    let cookie = format!("anteroom_token={}", service.visitor(1).await);
+    for own in ["Bearer eyJhbGciOiJIUzI1NiJ9.e30.c2l0ZQ", "Bearer opaque", "Basic dXNlcjpwYXNz"] {
+        let answer = verify(&service, "", &[("authorization", own), ("cookie", &cookie)]).await;
+        assert_eq!(answer.is(200).header("x-queue-user"), "user00001", "{own}");
+        verify(&service, "", &[("authorization", own)]).await.refused(401, "invalid-token");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_is_not_inside_is_sent_to_the_waiting_page_and_back() {
     let service = TestService::start(&[]).await;
     service.other_room().await;
