@@ -36,6 +36,7 @@ const UNFINISHED_EVERY: u64 = 2;
 const SETTINGS_EVERY: u64 = 5;
 const STORES_EVERY: u64 = 1;
 const KEYS_EVERY: u64 = 60;
+const FAIRNESS_EVERY: u64 = 10;
 
 /// Starts every job; they end with `stop`.
 pub async fn start(app: &Arc<App>, stop: &CancellationToken) -> Result<TaskTracker, JobSchedulerError> {
@@ -50,7 +51,7 @@ pub async fn start(app: &Arc<App>, stop: &CancellationToken) -> Result<TaskTrack
     tasks.spawn(follow_rooms(Arc::clone(app), beats.clone(), (stop.clone(), tasks.clone())));
     every(&tasks, (app, stop), &beats, ("holds", HOLDS_EVERY), async |app| booking::sweep_holds(&app.booking).await);
     every(&tasks, (app, stop), &beats, ("health", HEALTH_EVERY), async |app| {
-        app.queue.note_postgres(app.db.ping().await.is_ok());
+        app.queue.note_postgres(app.pulse.feel().await?.postgres);
         Ok(())
     });
     every(&tasks, (app, stop), &beats, ("token keys", TOKEN_KEYS_EVERY), async |app| app.renew_token_keys().await);
@@ -76,6 +77,9 @@ pub async fn start(app: &Arc<App>, stop: &CancellationToken) -> Result<TaskTrack
     });
     every(&tasks, (app, stop), &beats, ("keys", KEYS_EVERY), async |app| {
         ledger::sweep_keys(&app.ledger).await.map(|_| ())
+    });
+    every(&tasks, (app, stop), &beats, ("fairness", FAIRNESS_EVERY), async |app| {
+        queue::note_fairness(&app.queue).await
     });
     tasks.close();
     Ok(tasks)

@@ -73,6 +73,7 @@ fn operator_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(admin::rooms::say))
         .routes(routes!(admin::hand::admit))
         .routes(routes!(admin::hand::place, admin::hand::remove))
+        .routes(routes!(admin::report::fairness))
         .routes(routes!(draw::list_for_operators))
         .routes(routes!(admin::programme::concerts, admin::programme::add_concert, admin::programme::put_concert))
         .routes(routes!(admin::programme::schedules, admin::programme::add_schedule, admin::programme::put_schedule))

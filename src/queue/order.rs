@@ -46,8 +46,10 @@ pub(super) async fn look(queue: &Queue, room: &Room) -> Result<(), Fault> {
     let mut order = room.order();
     let overtaken = overtakings(&order.last, &now);
     let most = order.most.max(overtaken);
+    let judged = u64::try_from(now.let_in.len()).unwrap_or(u64::MAX);
     *order = Order { last: now, epoch: line.epoch, looked_at_ms: uptime_ms, most };
     drop(order);
+    room.tally().note_look(judged, overtaken);
     let name = || room.name.to_string();
     metrics::counter!("anteroom_order_inversions_total", "room" => name()).increment(overtaken);
     let most = f64::from(u32::try_from(most).unwrap_or(u32::MAX));

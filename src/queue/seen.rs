@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use super::advice::Limit;
+use super::fairness::Counters;
 use super::room::{Counts, Room, View};
 use super::settings::{State, effective_state};
 use super::waits::Look;
 use crate::clock;
+use crate::ids::Epoch;
 use crate::store::scripts::queue::Run;
 
 /// So many in line a run looks at: `LOOK_AT_MOST` of `lua/queue/admit.lua`.
@@ -85,6 +87,17 @@ pub(super) fn see(room: &Room, run: &Run, most: u32) {
         recalled: run.recalled,
         admitted: u64::try_from(fields.whole("admitted")).unwrap_or(0),
     };
+    let whole = |name: &str| fields.whole(name);
+    room.tally().note_counters(
+        Epoch(whole("epoch")),
+        Counters {
+            joined: whole("joined"),
+            admitted: whole("admitted"),
+            passed_over: whole("passedOver"),
+            ended: whole("ended"),
+            over_admitted: whole("overAdmitted"),
+        },
+    );
     let seats_left = fields.text("seatsLeft").parse().ok().filter(|_| fields.advised());
     let state = match effective_state(fields.text("state"), &|name| fields.whole(name)) {
         State::Open | State::Draining if run.open && seats_left == Some(0) => State::SoldOut,
@@ -119,6 +132,8 @@ pub(super) fn see(room: &Room, run: &Run, most: u32) {
         messages: serde_json::from_str(fields.text("messages")).unwrap_or_default(),
         line_limit: fields.whole("queueLimit"),
         hold_ms: fields.whole("holdMs"),
+        grace_ms: fields.whole("graceMs"),
+        phone_grace_ms: fields.whole("phoneGraceMs"),
         pace,
         slower,
         admitted_per_minute,

@@ -52,8 +52,10 @@ impl Wait {
         let Some(since_ms) = self.since_ms else { return };
         let name = || room.name.to_string();
         metrics::histogram!("anteroom_wait_seconds", "room" => name()).record(seconds(now_ms - since_ms));
+        let waited = |(told_at_ms, told)| Waited { told_at_ms, told, seconds: seconds(now_ms - told_at_ms) };
+        room.tally().note_wait(seconds(now_ms - since_ms), self.told.map(waited));
         if let Some((told_at_ms, told)) = self.told {
-            let waited = Waited { told_at_ms, told, seconds: seconds(now_ms - told_at_ms) };
+            let waited = waited((told_at_ms, told));
             let off_ms = (now_ms - told_at_ms).abs_diff(told.p50_seconds * 1_000);
             metrics::histogram!("anteroom_eta_error_seconds", "room" => name()).record(seconds(off_ms));
             room.waits().learn(waited, now_ms);

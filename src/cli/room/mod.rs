@@ -5,6 +5,7 @@
 
 mod client;
 mod draw;
+mod report;
 mod settings;
 mod show;
 mod watch;
@@ -88,6 +89,16 @@ enum Deed {
     },
     /// Checks an exported list of a draw: without the service, without a network.
     VerifyDraw(draw::VerifyArgs),
+    /// After a sale: whether the order was kept, how many came in, how long they waited.
+    Report {
+        room: String,
+        /// From the hour of this time, such as 2026-12-01T11:00:00Z; otherwise the last day.
+        #[arg(long)]
+        from: Option<String>,
+        /// To the hour of this time; otherwise until now.
+        #[arg(long)]
+        to: Option<String>,
+    },
     /// What operators did, the latest first.
     Audit {
         room: Option<String>,
@@ -140,6 +151,11 @@ pub async fn room(args: RoomArgs, file: Option<&str>) -> anyhow::Result<()> {
         Deed::Remove { room, user } => order.remove(room, user).await,
         Deed::Draw { room, out } => draw::export(&client, room, out.as_deref()).await,
         Deed::VerifyDraw(verify) => draw::verify(verify),
+        Deed::Report { room, from, to } => {
+            let times = [("from", from), ("to", to)];
+            let path = report::path(room, times.map(|(name, time)| (name, time.as_deref())));
+            report::show(&order.get(&path).await?, args.json)
+        }
         Deed::Audit { room, limit } => order.audit(room.as_deref(), *limit).await,
         Deed::Check => show::checks(&order.get("/admin/invariants").await?, args.json),
         Deed::Concerts => show::list(&order.get("/admin/concerts").await?, "concerts", args.json),

@@ -3,6 +3,7 @@
 pub(super) mod checks;
 pub(super) mod hand;
 pub(super) mod programme;
+pub(super) mod report;
 pub(super) mod rooms;
 
 use std::sync::Arc;
@@ -20,12 +21,9 @@ use super::idempotency;
 use super::problem::{Code, Problem};
 use super::request::{IdempotencyKey, Query};
 use crate::app::App;
-use crate::booking::Key;
+use crate::booking::{Key, OPERATORS};
 use crate::ids::RoomName;
 use crate::queue::Room;
-
-/// Whose answers are kept under an `Idempotency-Key`. No account has this name.
-const OPERATORS: &str = "*operators";
 
 fn known(app: &App, name: &RoomName) -> Result<Arc<Room>, Problem> {
     app.queue.room(name).ok_or_else(|| Problem::new(Code::UnknownRoom))
