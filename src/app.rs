@@ -17,8 +17,8 @@ use crate::login::Login;
 use crate::queue::{self, Queue};
 use crate::seats::{self, Seats};
 use crate::store::db::Limits;
-use crate::store::{Db, Redis};
-use crate::token::Tokens;
+use crate::store::{Db, Pulse, Redis};
+use crate::token::{Seal, Tokens};
 
 /// Everything that a request or a job may need.
 pub struct App {
@@ -30,6 +30,10 @@ pub struct App {
     pub redis: Arc<Redis>,
     /// Postgres.
     pub db: Db,
+    /// Whether they serve.
+    pub pulse: Pulse,
+    /// What bodies are sealed with before they are kept: a hash alone would tell a weak password.
+    pub seal: Seal,
     /// People.
     pub accounts: Arc<Accounts>,
     /// Points.
@@ -79,6 +83,8 @@ impl App {
         Ok(Arc::new(Self {
             config,
             default_room,
+            pulse: Pulse::new(Arc::clone(&redis), db.clone()),
+            seal: Seal::new(token_key),
             redis,
             db,
             accounts,
@@ -119,6 +125,9 @@ impl App {
             if let Err(fault) = queue::flush_kept_visits(&self.queue, &room).await {
                 tracing::warn!(%fault, "visits with a hold may end before it");
             }
+        }
+        if let Err(fault) = queue::note_fairness(&self.queue).await {
+            tracing::warn!(%fault, "the last seconds are missing in the report of fairness");
         }
         self.ledger.close().await;
         self.db.close().await;

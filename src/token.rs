@@ -16,9 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::error::Fault;
-use crate::ids::{Epoch, Number, RoomName};
+use crate::ids::{Epoch, Number, RoomName, UserId};
 
 mod ring;
+mod seal;
 mod signer;
 mod tail;
 #[cfg(test)]
@@ -26,6 +27,8 @@ mod tests;
 
 use ring::Ring;
 use tail::ByTail;
+
+pub use seal::Seal;
 
 /// Who signs, and for whom: the claims `iss` and `aud`.
 const SERVICE: &str = "anteroom";
@@ -60,6 +63,9 @@ pub struct Claims {
     /// What the token opens.
     #[serde(rename = "use")]
     pub purpose: Use,
+    /// The account that an attempt says it is: for its own eyes, and no right follows from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed: Option<UserId>,
     /// When it was signed, in seconds since the Unix epoch.
     pub iat: i64,
     /// From when on it is refused, in seconds since the Unix epoch.

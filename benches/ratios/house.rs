@@ -11,7 +11,7 @@ use anteroom::cli::seed::{self, Demo};
 use anteroom::cli::{secrets, stores};
 use anteroom::config::Config;
 use anteroom::ids::{RoomName, UserId};
-use anteroom::queue::{self, Room};
+use anteroom::queue::{self, Device, Room};
 use anteroom::store::Db;
 use anyhow::{Context, bail};
 use deadpool_redis::redis::aio::MultiplexedConnection;
@@ -111,7 +111,7 @@ impl House {
         let joining = stream::iter(users).map(|user| {
             let room = &room;
             async move {
-                let place = queue::join(&self.app.queue, room, &UserId::parse(&user)?).await?;
+                let place = queue::join(&self.app.queue, room, &UserId::parse(&user)?, Device::Other).await?;
                 place.token.context("a place came without its token")
             }
         });

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Admits the next in line within every limit, sets those aside who are absent at their turn, and counts.
 --
 -- KEYS[1] hash: the room's settings and counters
@@ -11,6 +11,7 @@
 -- KEYS[8] zset: active, userId → end of visit, ms
 -- KEYS[9] zset: idle, userId → when the visit ends if nothing more is heard, ms
 -- KEYS[10] zset: pending, login attempt → number
+-- KEYS[11] zset: phones, userId → until when it is remembered that it came by phone, ms
 -- ARGV[1] incarnation
 -- ARGV[2] how many to admit at most
 --
@@ -19,14 +20,13 @@
 -- Cost: O(log n) for each admitted or set aside; looks at no more than 1,000 a call.
 
 local room, waiting, present, aside, grace, recalled = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local visits, active, idle, pending = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local visits, active, idle, pending, phones = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local LOOK_AT_MOST, CHUNK = 1000, 100
 
 local told = redis.call('HMGET', room, 'incarnation', 'state', 'capacity', 'admitPerSecond', 'bucket', 'bucketAt',
-  'admitFrom', 'claimMs', 'visitMs', 'graceMs', 'opensAt', 'closesAt', 'stockVisits', 'loadRate', 'advisedUntil')
-if told[1] ~= ARGV[1] then
-  return {'lost'}
-end
+  'admitFrom', 'claimMs', 'visitMs', 'graceMs', 'opensAt', 'closesAt', 'stockVisits', 'loadRate', 'advisedUntil',
+  'phoneGraceMs')
+if told[1] ~= ARGV[1] then return {'lost'} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local open = (told[2] == 'open' or told[2] == 'draining') and now >= math.max(told[7], told[11])
@@ -42,7 +42,7 @@ local function take(line, most)
       redis.call('ZADD', active, now + tonumber(told[9]), user)
       admitted = admitted + 1
     else
-      redis.call('ZADD', grace, now + tonumber(told[10]), user)
+      redis.call('ZADD', grace, now + tonumber(redis.call('ZSCORE', phones, user) and told[16] or told[10]), user)
       if again then
         redis.call('HSET', visits, user, number .. ' missed')
       else

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Admits the next in line by an operator's hand: within the free visits and what the stock needs, without waiting for the
 -- rate, also while paused.
 --
@@ -11,6 +11,7 @@
 -- KEYS[7] hash: visits, userId → number and how far the visit is
 -- KEYS[8] zset: active, userId → end of visit, ms
 -- KEYS[9] zset: idle, userId → when the visit ends if nothing more is heard, ms
+-- KEYS[10] zset: phones, userId → until when it is remembered that it came by phone, ms
 -- ARGV[1] incarnation
 -- ARGV[2] how many to admit at most
 --
@@ -18,11 +19,11 @@
 -- Cost: O(log n) for each admitted or set aside; looks at no more than 1,000 a call.
 
 local room, waiting, present, aside, grace, recalled = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local visits, active, idle, most = KEYS[7], KEYS[8], KEYS[9], tonumber(ARGV[2])
+local visits, active, idle, phones, most = KEYS[7], KEYS[8], KEYS[9], KEYS[10], tonumber(ARGV[2])
 local LOOK_AT_MOST = 1000
 
 local told = redis.call('HMGET', room, 'incarnation', 'state', 'capacity', 'claimMs', 'visitMs', 'graceMs', 'admitFrom',
-  'opensAt', 'closesAt', 'stockVisits', 'advisedUntil')
+  'opensAt', 'closesAt', 'stockVisits', 'advisedUntil', 'phoneGraceMs')
 if told[1] ~= ARGV[1] then
   return {'lost'}
 end
@@ -52,7 +53,7 @@ while admitted < most and admitted + passed < LOOK_AT_MOST do
     redis.call('ZADD', active, now + tonumber(told[5]), user)
     admitted = admitted + 1
   else
-    redis.call('ZADD', grace, now + tonumber(told[6]), user)
+    redis.call('ZADD', grace, now + tonumber(redis.call('ZSCORE', phones, user) and told[12] or told[6]), user)
     if again then
       redis.call('HSET', visits, user, number .. ' missed')
     else

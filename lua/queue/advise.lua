@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Notes what the stock and the load advise: how many may be inside, and how many may come in a second.
 --
 -- KEYS[1] hash: the room's settings and counters

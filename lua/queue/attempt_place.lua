@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=no-writes
 -- Says where a login attempt stands, or what became of it.
 --
 -- KEYS[1] hash: the room's settings and counters

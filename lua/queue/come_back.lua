@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Takes an account that is neither waiting nor active back to its old place, if it still has one.
 --
 -- KEYS[1] hash: the room's settings and counters
@@ -29,29 +29,26 @@ local visits, left, returned, paid, active, pending = KEYS[7], KEYS[8], KEYS[9],
 local drawn, user, number, HERE_MS = KEYS[13], ARGV[2], ARGV[4], 13000
 
 local told = redis.call('HMGET', room, 'incarnation', 'epoch', 'recoverUntil')
-if told[1] ~= ARGV[1] then
-  return {'lost'}
-end
+if told[1] ~= ARGV[1] then return {'lost'} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local recovering = now < tonumber(told[3])
 local kept, ends = redis.call('ZSCORE', aside, user), redis.call('ZSCORE', active, user)
 local has, phase, shown = string.match(redis.call('HGET', visits, user) or '', '^(%S+) (%S+) ?(%S*)')
 local stands = redis.call('ZSCORE', waiting, user) or ends and tonumber(ends) > now and has
-if stands then -- another request of this visitor was faster
-  return {'back', stands}
+local function since(line)
+  return tonumber(redis.call('ZSCORE', line, user) or -1) >= tonumber(ARGV[5])
+end
+local older = tonumber(ARGV[3]) > 0 and tonumber(ARGV[3]) < tonumber(told[2]) and tonumber(number) ~= 0
+  and not since(returned) and not since(paid)
+if stands then -- another request was faster; whoever logged in again while the room recovers has the smaller number
+  local first = older and recovering and not ends and tonumber(number) < tonumber(stands)
+  if first then redis.call('ZADD', waiting, number, user) end
+  return {'back', first and number or stands}
 end
 if not kept and not has then
-  if redis.call('ZSCORE', left, user) then
-    return {'left'}
-  end
-  local function since(line)
-    return tonumber(redis.call('ZSCORE', line, user) or -1) >= tonumber(ARGV[5])
-  end
-  local older = tonumber(ARGV[3]) > 0 and tonumber(ARGV[3]) < tonumber(told[2]) and tonumber(number) ~= 0
-  if not older or since(returned) or since(paid) then
-    return {'gone'}
-  end
+  if redis.call('ZSCORE', left, user) then return {'left'} end
+  if not older then return {'gone'} end
   redis.call('ZADD', returned, now, user)
   redis.call('HINCRBY', room, 'joined', 1)
   if tonumber(number) < 0 then redis.call('ZADD', drawn, number, user) end

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Gives a room its settings, unless it has newer ones.
 --
 -- KEYS[1] hash: the room's settings and counters

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=no-writes
 -- Counts a room at one moment: who is where, and what the counters say.
 --
 -- KEYS[1] hash: the room's settings and counters

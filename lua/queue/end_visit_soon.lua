@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- After a new payment the visit ends soon; the account is noted as one that has paid.
 --
 -- KEYS[1] hash: the room's settings and counters

@@ -12,21 +12,20 @@
 -- KEYS[9] zset: left, userId → when it left, ms
 -- KEYS[10] zset: returned, userId → when it came back with an earlier epoch's number, or ended, ms
 -- KEYS[11] zset: paid, userId → when it last paid, ms
+-- KEYS[12] zset: phones, userId → until when it is remembered that it came by phone, ms
 -- ARGV[1] incarnation
 -- ARGV[2] how many of each kind to end at most
 -- ARGV[3] how long a token lives: what was noted longer ago matters to none, ms
 --
 -- Answers: 'lost'; 'ended' visits over, visits idle, visits never claimed, kept places given up.
--- Cost: O(log n) for each that ends, at most seven times ARGV[2].
+-- Cost: O(log n) for each that ends, at most eight times ARGV[2].
 
 local room, present, aside, grace, visits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local active, idle, pending, left, returned, paid = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local most = ARGV[2]
+local phones, most = KEYS[12], ARGV[2]
 
-local told = redis.call('HMGET', room, 'incarnation', 'graceMs', 'oldTokensUntil')
-if told[1] ~= ARGV[1] then
-  return {'lost'}
-end
+local told = redis.call('HMGET', room, 'incarnation', 'graceMs', 'oldTokensUntil', 'phoneGraceMs')
+if told[1] ~= ARGV[1] then return {'lost'} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function due(line, before)
@@ -39,11 +38,11 @@ local function ended(user)
   end
   redis.call('HINCRBY', room, 'ended', 1)
   redis.call('HDEL', visits, user)
+  redis.call('ZREM', phones, user)
 end
 local function end_visit(user)
   ended(user)
-  redis.call('ZREM', idle, user)
-  redis.call('ZREM', active, user)
+  for _, line in ipairs({idle, active}) do redis.call('ZREM', line, user) end
 end
 
 local over = due(active, now)
@@ -55,10 +54,9 @@ for _, user in ipairs(due(idle, now)) do
   local number, phase = string.match(redis.call('HGET', visits, user) or '', '^(%S+) (%S+)')
   if phase == 'offered' then
     -- The first time it goes aside with its number; the second time it is out.
-    redis.call('ZADD', grace, now + tonumber(told[2]), user)
+    redis.call('ZADD', grace, now + tonumber(redis.call('ZSCORE', phones, user) and told[4] or told[2]), user)
     redis.call('HSET', visits, user, number .. ' missed')
-    redis.call('ZREM', idle, user)
-    redis.call('ZREM', active, user)
+    for _, line in ipairs({idle, active}) do redis.call('ZREM', line, user) end
     unclaimed = unclaimed + 1
   else
     end_visit(user)
@@ -72,8 +70,9 @@ for _, who in ipairs(given_up) do
     redis.call('ZREM', line, who)
   end
 end
-for _, note in ipairs({left, returned, paid}) do
-  for _, user in ipairs(due(note, now - tonumber(ARGV[3]))) do
+local old = now - ARGV[3]
+for note, before in pairs({[left] = old, [returned] = old, [paid] = old, [phones] = now}) do
+  for _, user in ipairs(due(note, before)) do
     redis.call('ZREM', note, user)
   end
 end

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=no-writes
 -- Says where an account stands, for operators: nothing is noted, and nobody counts as present by it.
 --
 -- KEYS[1] hash: the room's settings and counters

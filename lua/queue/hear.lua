@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Notes that those who listen are here, and says who of them is in line and who is inside.
 --
 -- KEYS[1] hash: the room's settings and counters

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Keeps visits from ending before the holds that they made, but for holds made before a payment: that ends the visit.
 --
 -- KEYS[1] hash: the room's settings and counters

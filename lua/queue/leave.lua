@@ -11,6 +11,7 @@
 -- KEYS[8] zset: active, userId → end of visit, ms
 -- KEYS[9] zset: idle, userId → when the visit ends if nothing more is heard, ms
 -- KEYS[10] zset: left, userId → when it left, ms
+-- KEYS[11] zset: phones, userId → until when it is remembered that it came by phone, ms
 -- ARGV[1] incarnation
 -- ARGV[2] userId
 --
@@ -18,7 +19,7 @@
 -- Cost: O(log n) in the line.
 
 local room, waiting, present, aside, grace, recalled = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local visits, active, idle, left = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local visits, active, idle, left, phones = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local user = ARGV[2]
 
 local told = redis.call('HMGET', room, 'incarnation', 'oldTokensUntil')
@@ -37,7 +38,7 @@ if not (visit or kept or redis.call('ZSCORE', waiting, user) or redis.call('ZSCO
 end
 redis.call('ZADD', left, now, user)
 redis.call('HINCRBY', room, 'ended', 1)
-for _, line in ipairs({waiting, aside, recalled, present, grace, idle, active}) do
+for _, line in ipairs({waiting, aside, recalled, present, grace, idle, active, phones}) do
   redis.call('ZREM', line, user)
 end
 redis.call('HDEL', visits, user)

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Limits the line to what Redis' memory holds beside all else that is in it.
 --
 -- KEYS[1] hash: the room's settings and counters

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=no-writes
 -- Looks along the line, a stretch at a time: who stands in it, with which numbers.
 --
 -- KEYS[1] hash: the room's settings and counters

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=no-writes
 -- Looks at the head of the line and at who was let in since the last look, so that the order can be judged from outside.
 --
 -- KEYS[1] hash: the room's settings and counters

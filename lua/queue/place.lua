@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Says where accounts stand, and notes that they are here. Those who ask at the same moment are asked for together.
 --
 -- KEYS[1] hash: the room's settings and counters
@@ -20,9 +20,9 @@
 local room, waiting, present, aside, pending = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local active, idle, visits = KEYS[6], KEYS[7], KEYS[8]
 local wait_ms = tonumber(ARGV[2])
-local FIRST_USER, ABSENT_AFTER_MS, NOTE_EVERY_MS = 3, 10000, 3000
+local FIRST_USER, ABSENT_AFTER_MS, NOTE_EVERY_MS, SELDOM_MS = 3, 10000, 3000, 10000
 
-local known = redis.call('HMGET', room, 'incarnation', 'recoverUntil', 'idleMs')
+local known = redis.call('HMGET', room, 'incarnation', 'recoverUntil', 'idleMs', 'opensAt')
 if known[1] ~= ARGV[1] then
   return {'lost'}
 end
@@ -54,7 +54,10 @@ local function place_of(user)
     local before = '(' .. redis.call('ZSCORE', waiting, user)
     position = position + redis.call('ZCOUNT', aside, '-inf', before) + redis.call('ZCOUNT', pending, '-inf', before)
   end
-  local poll_ms = math.min(math.max(position * wait_ms / 2, 1000), 10000)
+  local poll_ms = math.min(math.max(position * wait_ms / 2, 1000), SELDOM_MS)
+  if now < tonumber(known[4]) then
+    poll_ms = SELDOM_MS -- where places are drawn nobody is told a position, and all ask as those far back do
+  end
   local here_until = now + NOTE_EVERY_MS + math.floor(math.max(ABSENT_AFTER_MS, 3 * poll_ms))
   local noted = redis.call('ZSCORE', present, user)
   if not noted or tonumber(noted) < here_until - NOTE_EVERY_MS then

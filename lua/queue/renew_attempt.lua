@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- The process that checks an attempt's password is still there: the attempt keeps its number a while longer.
 --
 -- KEYS[1] hash: the room's settings and counters

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Sets a room up for a new epoch, with its settings, keeping what survived of its line and its visits.
 --
 -- KEYS[1] hash: the room's settings and counters

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- The password was right: the attempt's number becomes the account's, unless the account has an earlier one.
 --
 -- KEYS[1] hash: the room's settings and counters
@@ -13,10 +13,12 @@
 -- KEYS[10] zset: active, userId → end of visit, ms
 -- KEYS[11] zset: idle, userId → when the visit ends if nothing more is heard, ms
 -- KEYS[12] zset: drawn, userId → number: who joined while the room drew
+-- KEYS[13] zset: phones, userId → until when it is remembered that it came by phone, ms
 -- ARGV[1] incarnation
 -- ARGV[2] attempt
 -- ARGV[3] userId
 -- ARGV[4] how long the answer is remembered, ms
+-- ARGV[5] for how long to remember that it came by phone, ms; 0 where it does not say so
 --
 -- Answers: 'lost'; 'unknown' (given up, or told before); 'merged' (the account had an earlier place);
 -- 'verified' number.
@@ -24,7 +26,7 @@
 
 local room, pending, fate, waiting, present = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local aside, grace, visits, left, active, idle = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local drawn, attempt, user = KEYS[12], ARGV[2], ARGV[3]
+local drawn, phones, attempt, user = KEYS[12], KEYS[13], ARGV[2], ARGV[3]
 local HERE_MS = 23000
 
 if redis.call('HGET', room, 'incarnation') ~= ARGV[1] then
@@ -47,6 +49,9 @@ if ends and tonumber(ends) <= now then -- a visit that is over and not yet swept
 end
 local own = redis.call('ZSCORE', waiting, user) or redis.call('ZSCORE', aside, user)
 local earlier = visit and string.match(visit, '^%S+') or (own and tonumber(own) <= tonumber(number) and own)
+if tonumber(ARGV[5]) > 0 then
+  redis.call('ZADD', phones, now + ARGV[5], user)
+end
 redis.call('SET', fate, user .. ' ' .. (earlier or number), 'PX', tonumber(ARGV[4]))
 if not earlier then
   if tonumber(number) < 0 then -- it came while the room drew

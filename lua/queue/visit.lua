@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Checks that an account has a visit now, claims it, and notes that the visitor is here.
 --
 -- KEYS[1] hash: the room's settings and counters

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Begins to pay a reservation: from here on neither its owner nor a sweep takes it away. Once, its hold is prolonged.
 --
 -- KEYS[1] hash: meta, the schedule's incarnation and version

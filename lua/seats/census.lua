@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=no-writes
 -- Tells every hold and every sold seat of a schedule at one moment.
 --
 -- KEYS[1] zset: held, seat → expiry, ms

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=no-writes
 -- Tells how many seats of a schedule an account owns.
 --
 -- KEYS[1] hash: meta, the schedule's incarnation and version

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=no-writes
 -- Tells which payments have been under way for longer than a payment takes.
 --
 -- KEYS[1] zset: paying, reservation → when a job looks after it, ms

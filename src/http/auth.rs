@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::caller::{Shared, language};
+use super::caller::{Shared, device, language};
 use super::idempotency::once;
 use super::problem::{Code, Problem};
 use super::request::{ClientAddr, IdempotencyKey, Json};
@@ -49,7 +49,9 @@ pub(super) async fn sign_up(
     IdempotencyKey(key): IdempotencyKey,
     Json { value, body_hash }: Json<SignUp>,
 ) -> Result<Response, Problem> {
-    let key = key.map(|key| Key::new(&address.to_string(), "sign-up", &key, &body_hash));
+    // The body has a password in it: what is kept of it must not tell it to who reads Redis.
+    let body_hash = app.seal.close(body_hash);
+    let key = key.map(|key| Key::of_address(address, "sign-up", &key, &body_hash));
     once(&app, key, async {
         accounts::sign_up(&app.accounts, &value.username, &value.password, address).await?;
         Ok((StatusCode::CREATED, axum::Json(SignedUp { user_id: value.username })).into_response())
@@ -84,6 +86,9 @@ refusals!(TokenRefusals: BadCredentials, UnknownRoom, RoomClosed, ValidationFail
     QueueFull);
 
 /// Takes a place. Asking again keeps the same place.
+///
+/// Who says that it is a phone, by `Sec-CH-UA-Mobile: ?1` or with `Mobi` in `User-Agent`, keeps the place of an absent one for the
+/// room's `phoneGraceSeconds` instead of its `graceSeconds`: a browser in a pocket does not ask.
 #[utoipa::path(
     post, path = "/auth/token", tag = "accounts", request_body = TokenRequest,
     responses((status = 200, body = Entered), TokenRefusals)
@@ -97,7 +102,8 @@ pub(super) async fn token(
     let unknown = || Problem::new(Code::UnknownRoom);
     let name = value.room.map_or(Ok(app.default_room.clone()), |room| RoomName::parse(&room)).map_err(|_| unknown())?;
     let room = app.queue.room(&name).ok_or_else(unknown)?;
-    let credentials = Credentials { user: value.username, password: value.password, address };
+    let device = device(&headers);
+    let credentials = Credentials { user: value.username, password: value.password, address, device };
     let mut place = login::log_in(&app.login, &room, credentials).await?;
     place.message = room.view().message_in(language(&headers));
     Ok(axum::Json(Entered { place, token_type: "Bearer", expires_in: app.config.token_seconds }).into_response())

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts};
-use axum::http::HeaderMap;
-use axum::http::header::ACCEPT_LANGUAGE;
+use axum::http::header::{ACCEPT_LANGUAGE, USER_AGENT};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
 use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
 
@@ -15,8 +15,10 @@ use super::reply::not_admitted;
 use super::request::{TrustedProxies, authorization, bearer};
 use crate::app::App;
 use crate::ids::{RoomName, ScheduleId, UserId};
-use crate::queue::{self, Admission, Language, Session, Who};
+use crate::queue::{self, Admission, Device, Language, Session, Who};
 use crate::token::Opened;
+
+const UA_MOBILE: HeaderName = HeaderName::from_static("sec-ch-ua-mobile");
 
 /// What handlers share.
 pub(super) type Shared = Arc<App>;
@@ -39,6 +41,7 @@ impl FromRequestParts<Shared> for Caller {
             meant(&app.config, &parts.method, &parts.headers)?;
         }
         let caller = Self(app.queue.open(token)?);
+        caller.must_be_named(parts.uri.query())?;
         if let Some(language) = language(&parts.headers) {
             caller.session().speak(Some(language));
         }
@@ -51,7 +54,35 @@ pub(super) fn language(headers: &HeaderMap) -> Option<Language> {
     Language::wanted(headers.get(ACCEPT_LANGUAGE)?.to_str().ok()?)
 }
 
+/// What a visitor comes by: browsers on phones say so in a client hint, and those without one in `User-Agent`, where
+/// `Mobi` is what they have in common
+/// (<https://developer.mozilla.org/en-US/docs/Web/HTTP/Guides/Browser_detection_using_the_user_agent>).
+pub(super) fn device(headers: &HeaderMap) -> Device {
+    let told = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let phone = match told(UA_MOBILE) {
+        Some(hint) => hint.trim() == "?1",
+        None => told(USER_AGENT).is_some_and(|agent| agent.contains("Mobi")),
+    };
+    if phone { Device::Phone } else { Device::Other }
+}
+
 impl Caller {
+    /// Whoever shows a token that no browser adds by itself.
+    pub(super) fn shown(app: &App, token: &str) -> Result<Self, Problem> {
+        Ok(Self(app.queue.open(token)?))
+    }
+
+    /// A `userId` after the question mark is optional, on every route, and must be the caller.
+    fn must_be_named(&self, query: Option<&str>) -> Result<(), Problem> {
+        let Some(query) = query.filter(|query| query.contains("userId")) else { return Ok(()) };
+        let subject = match &self.session().who {
+            Who::Account(user) => user.as_str(),
+            Who::Attempt(_) => return Ok(()),
+        };
+        let mut named = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "userId");
+        if named.all(|(_, named)| named == subject) { Ok(()) } else { Err(Problem::new(Code::UserMismatch)) }
+    }
+
     pub(super) fn session(&self) -> &Session {
         &self.0.value
     }

@@ -1,9 +1,10 @@
 //! The line, as visitors see it.
 
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::cached::tagged_by_content;
@@ -11,15 +12,15 @@ use super::caller::{Caller, Shared};
 use super::idempotency::once;
 use super::problem::{Code, Problem};
 use super::reply::json;
-use super::request::{IdempotencyKey, Path};
+use super::request::{IdempotencyKey, MaybeJson, Path, authorization, bearer};
 use crate::booking::{self, Key};
 use crate::clock;
 use crate::error::Fault;
 use crate::ids::RoomName;
-use crate::queue::{self, Messages, Place, PublicDraw, State as RoomState};
+use crate::queue::{self, Messages, Place, PublicDraw, State as RoomState, Who};
 use crate::refusals;
 
-refusals!(PositionRefusals: InvalidToken, TokenExpired);
+refusals!(PositionRefusals: InvalidToken, TokenExpired, UserMismatch);
 
 /// Where the caller stands.
 #[utoipa::path(
@@ -30,7 +31,8 @@ pub(super) async fn position(State(app): State<Shared>, caller: Caller) -> Resul
     Ok(json(queue::poll(&app.queue, caller.session()).await?.body))
 }
 
-refusals!(LeaveRefusals: InvalidToken, TokenExpired, IdempotencyKeyReused, IdempotencyKeyInFlight);
+refusals!(LeaveRefusals: InvalidToken, TokenExpired, UserMismatch, RateLimited, IdempotencyKeyReused,
+    IdempotencyKeyInFlight);
 
 /// Gives up place, visit and holds. A payment under way goes on.
 #[utoipa::path(
@@ -44,7 +46,10 @@ pub(super) async fn leave(
     IdempotencyKey(key): IdempotencyKey,
 ) -> Result<Response, Problem> {
     let session = caller.session();
-    let key = key.map(|key| Key::new(&session.claims.sub, "leave", &key, &[0; 32]));
+    // An attempt is nobody yet: nothing is kept for it, and withdrawing twice changes nothing.
+    let key = key.filter(|_| matches!(session.who, Who::Account(_)));
+    let what = format!("leave {}", session.claims.room);
+    let key = key.map(|key| Key::new(&session.claims.sub, &what, &key, &[0; 32]));
     once(&app, key, async {
         booking::leave(&app.booking, session).await?;
         Ok(StatusCode::NO_CONTENT.into_response())
@@ -52,18 +57,50 @@ pub(super) async fn leave(
     .await
 }
 
-/// The same for `navigator.sendBeacon`, which can only post.
+/// What a beacon may bring.
+#[derive(Default, Deserialize, ToSchema)]
+pub(super) struct LeaveBody {
+    /// The token, where neither `Authorization` nor the cookie carries it.
+    #[serde(default)]
+    token: Option<String>,
+}
+
+refusals!(BeaconRefusals: InvalidToken, TokenExpired, UserMismatch, RateLimited, CrossOrigin, ValidationFailed, MalformedBody, UnsupportedMediaType,
+    IdempotencyKeyReused, IdempotencyKeyInFlight);
+
+/// The same for `navigator.sendBeacon`, which can only post, and set no header: a page of another site, where no cookie comes
+/// along, sends the token in the body. A beacon of a plain string is `text/plain`, which is taken for JSON here.
 #[utoipa::path(
-    post, path = "/queue/leave", tag = "queue", security(("bearer" = [])),
+    post, path = "/queue/leave", tag = "queue", security((), ("bearer" = [])), request_body = Option<LeaveBody>,
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters")),
-    responses((status = 204), LeaveRefusals)
+    responses((status = 204), BeaconRefusals)
 )]
 pub(super) async fn leave_by_beacon(
     state: State<Shared>,
-    caller: Caller,
     key: IdempotencyKey,
+    request: Request,
 ) -> Result<Response, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let brought = match authorization(&parts.headers) {
+        Some(_) => Ok(None),
+        None => token_in_body(Request::from_parts(parts.clone(), body)).await,
+    };
+    let caller = match (brought, bearer(&parts.headers)) {
+        (Ok(Some(token)), _) => Caller::shown(&state.0, &token)?,
+        (Err(problem), None) => return Err(problem),
+        _ => Caller::from_request_parts(&mut parts, &state.0).await?,
+    };
     leave(state, caller, key).await
+}
+
+async fn token_in_body(mut request: Request) -> Result<Option<String>, Problem> {
+    let plain =
+        |told: &HeaderValue| told.to_str().is_ok_and(|told| told.to_ascii_lowercase().starts_with("text/plain"));
+    if request.headers().get(CONTENT_TYPE).is_some_and(plain) {
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    let MaybeJson { value: LeaveBody { token }, .. } = MaybeJson::from_request(request, &()).await?;
+    Ok(token)
 }
 
 /// What anyone may know of a room.
@@ -105,7 +142,7 @@ pub(super) async fn room(
         room: name,
         state: view.state,
         opens_at: view.opens_at.map(clock::rfc3339),
-        waiting: counts.waiting + counts.aside + counts.pending + counts.recalled,
+        waiting: counts.in_line(),
         admitted_per_minute: view.admitted_per_minute,
         message: view.message.clone(),
         messages: view.messages.clone(),

@@ -8,7 +8,7 @@ use crate::accounts::{self, Accounts, Check, Password, Verdict};
 use crate::error::Fault;
 use crate::ids::UserId;
 use crate::ledger::{self, Ledger};
-use crate::queue::{self, Attempt, JoinError, Place, Queue, Room};
+use crate::queue::{self, Attempt, Device, JoinError, Place, Queue, Room};
 
 /// The way in, on top of the rooms that it leads through.
 pub struct Login {
@@ -54,6 +54,8 @@ pub struct Credentials {
     pub password: Password,
     /// From where.
     pub address: IpAddr,
+    /// By what.
+    pub device: Device,
 }
 
 impl Login {
@@ -81,9 +83,9 @@ pub async fn log_in(login: &Arc<Login>, room: &Arc<Room>, credentials: Credentia
 }
 
 async fn enter(login: &Arc<Login>, room: &Arc<Room>, credentials: Credentials) -> Result<Place, LoginError> {
-    let Credentials { user, password, address } = credentials;
+    let Credentials { user, password, address, device } = credentials;
     let check = match accounts::begin_login(&login.accounts, &user, &password, address) {
-        accounts::Login::Remembered => return Ok(queue::join(&login.queue, room, &user).await?),
+        accounts::Login::Remembered => return Ok(queue::join(&login.queue, room, &user, device).await?),
         accounts::Login::Limited { retry_after_seconds } => return Err(LoginError::Limited { retry_after_seconds }),
         accounts::Login::Full => return Err(LoginError::Busy),
         accounts::Login::Check(check) => check,
@@ -91,23 +93,24 @@ async fn enter(login: &Arc<Login>, room: &Arc<Room>, credentials: Credentials) -
     let attempt = queue::take_attempt(&login.queue, room, &user).await?;
     let soon = check.expected_wait() <= login.patience;
     // In a task of its own: the attempt is resolved also when the client hangs up.
-    let resolving = tokio::spawn(resolve(Arc::clone(login), Arc::clone(room), attempt.clone(), (user.clone(), check)));
+    let resolving =
+        tokio::spawn(resolve(Arc::clone(login), Arc::clone(room), attempt.clone(), (user.clone(), device, check)));
     if soon && let Ok(Ok(resolved)) = tokio::time::timeout(login.patience, resolving).await {
         resolved?;
-        return Ok(join_verified(login, room, &user).await?);
+        return Ok(join_verified(login, room, &user, device).await?);
     }
     Ok(attempt.place(&login.queue, room, &user)?)
 }
 
 /// The place of an account that was just checked. Its attempt put it in line; whoever is the first of the line need not
 /// wait for the next look at it.
-async fn join_verified(login: &Login, room: &Arc<Room>, user: &UserId) -> Result<Place, JoinError> {
-    let place = queue::join(&login.queue, room, user).await?;
+async fn join_verified(login: &Login, room: &Arc<Room>, user: &UserId, device: Device) -> Result<Place, JoinError> {
+    let place = queue::join(&login.queue, room, user, device).await?;
     if place.position != Some(1) {
         return Ok(place);
     }
     queue::run(&login.queue, room).await?;
-    queue::join(&login.queue, room, user).await
+    queue::join(&login.queue, room, user, device).await
 }
 
 /// The verdict; the attempt keeps its number while it is waited for.
@@ -127,12 +130,12 @@ async fn resolve(
     login: Arc<Login>,
     room: Arc<Room>,
     attempt: Attempt,
-    checked: (UserId, Check),
+    checked: (UserId, Device, Check),
 ) -> Result<(), LoginError> {
-    let (user, check) = checked;
+    let (user, device, check) = checked;
     match verdict(&login.queue, &room, &attempt, &check).await {
         Verdict::Right { balance, version } => {
-            queue::verify_attempt(&login.queue, &room, &attempt.id, &user).await?;
+            queue::verify_attempt(&login.queue, &room, &attempt.id, (&user, device)).await?;
             // The balance came with the password: looking at it needs no second question to Postgres.
             let projected = ledger::project(&login.ledger, &user, balance, version).await;
             if let Err(fault) = projected {

@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::memo::{Check, Session};
-use super::place::{self, Found, JoinError, Place, PollError, Status};
+use super::place::{self, Bearer, Found, JoinError, Place, PollError, Status};
 use super::recovery::believing;
 use super::{Queue, Room, draw};
 use crate::error::Fault;
 use crate::ids::{self, Number, UserId};
 use crate::store::scripts::queue::{
-    self as scripts, AttemptStanding, JoinedAttempt, Left, Shown, Terms, Undone, VerifyAnswer,
+    self as scripts, AttemptStanding, Device, JoinedAttempt, Left, Shown, Terms, Undone, VerifyAnswer,
 };
-use crate::token::Use;
 
 /// For how long the outcome of an attempt is remembered, ms.
 const LIFE_MS: i64 = 600_000;
@@ -42,7 +41,7 @@ impl Attempt {
     pub fn place(&self, queue: &Queue, room: &Room, user: &UserId) -> Result<Place, Fault> {
         let found = Found::Verifying { position: self.position, in_line: self.in_line };
         let mut place = place::describe(room, Some(user.clone()), &found);
-        place.token = Some(place::receipt(queue, room, &self.id, (Use::Attempt, self.number))?);
+        place.token = Some(place::receipt(queue, room, Bearer::Attempt(&self.id, user), self.number)?);
         Ok(place)
     }
 }
@@ -77,8 +76,13 @@ pub async fn renew_attempt(queue: &Queue, room: &Arc<Room>, attempt: &str) -> Re
 }
 
 /// The password was right: the attempt's number becomes the account's, unless the account has an earlier one.
-pub async fn verify_attempt(queue: &Queue, room: &Arc<Room>, attempt: &str, user: &UserId) -> Result<(), Fault> {
-    let verified = believing!(queue, room, |line| scripts::verify_attempt(line, attempt, user, LIFE_MS))?;
+pub async fn verify_attempt(
+    queue: &Queue,
+    room: &Arc<Room>,
+    attempt: &str,
+    (user, device): (&UserId, Device),
+) -> Result<(), Fault> {
+    let verified = believing!(queue, room, |line| scripts::verify_attempt(line, attempt, (user, device), LIFE_MS))?;
     if let VerifyAnswer::Verified { .. } = verified {
         room.wake();
     }
@@ -113,12 +117,13 @@ pub(super) async fn withdraw(queue: &Queue, room: &Arc<Room>, attempt: &str) -> 
 
 /// Where an attempt stands; once verified, where its account stands, with the account's token.
 pub(super) async fn ask(queue: &Queue, room: &Arc<Room>, session: &Session, attempt: &str) -> Result<Place, PollError> {
+    let claimed = || session.claims.claimed.clone();
     match believing!(queue, room, |line| scripts::attempt_place(line, attempt))? {
         AttemptStanding::Pending { position, in_line } => {
-            Ok(place::describe(room, None, &Found::Verifying { position, in_line }))
+            Ok(place::describe(room, claimed(), &Found::Verifying { position, in_line }))
         }
         AttemptStanding::Gone => ask_of_forgotten(queue, room, session).await,
-        AttemptStanding::Left => Ok(place::describe(room, None, &Found::Over(Status::Left))),
+        AttemptStanding::Left => Ok(place::describe(room, claimed(), &Found::Over(Status::Left))),
         AttemptStanding::Refused => Err(PollError::Refused),
         AttemptStanding::Verified { user, number } => Ok(become_account(queue, room, session, (&user, number)).await?),
     }
@@ -126,14 +131,15 @@ pub(super) async fn ask(queue: &Queue, room: &Arc<Room>, session: &Session, atte
 
 /// An attempt of an earlier epoch, which Redis forgot, stands where its number says; this process knows whose it is.
 async fn ask_of_forgotten(queue: &Queue, room: &Arc<Room>, session: &Session) -> Result<Place, PollError> {
+    let claimed = session.claims.claimed.clone();
     let check = if session.claims.epoch < room.epoch() { session.memo.check() } else { Check::Nothing };
     match (check, session.claims.number) {
         (Check::UnderWay, _) => {
-            let found = Found::Verifying { position: None, in_line: room.view().counts.waiting };
-            Ok(place::describe(room, None, &found))
+            let found = Found::Verifying { position: None, in_line: room.view().counts.in_line() };
+            Ok(place::describe(room, claimed, &found))
         }
         (Check::Right(user), Some(number)) => Ok(become_account(queue, room, session, (&user, number)).await?),
-        _ => Ok(place::describe(room, None, &Found::Over(Status::Expired))),
+        _ => Ok(place::describe(room, claimed, &Found::Over(Status::Expired))),
     }
 }
 
@@ -147,6 +153,6 @@ async fn become_account(
     let shown = Shown { epoch: session.claims.epoch, number, since_ms: session.claims.iat * 1_000 };
     let (found, back) = place::find(queue, room, user, shown).await?;
     let mut place = place::describe(room, Some(user.clone()), &found);
-    place.token = Some(place::receipt(queue, room, user.as_str(), (Use::Place, back.unwrap_or(number)))?);
+    place.token = Some(place::receipt(queue, room, Bearer::Account(user), back.unwrap_or(number))?);
     Ok(place)
 }

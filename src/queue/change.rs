@@ -60,6 +60,9 @@ pub struct Change {
     /// 0 to 86 400.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grace_seconds: Option<i32>,
+    /// 0 to 86 400.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone_grace_seconds: Option<i32>,
     /// 1 to 86 400.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visit_seconds: Option<i32>,
@@ -105,6 +108,7 @@ impl Change {
             (self.admit_per_second.is_none_or(|r| (0.0..=100_000.0).contains(&r)), "admitPerSecond", "is 0 to 100000"),
             (day(self.claim_seconds, 1), "claimSeconds", "is 1 to 86400"),
             (day(self.grace_seconds, 0), "graceSeconds", "is 0 to 86400"),
+            (day(self.phone_grace_seconds, 0), "phoneGraceSeconds", "is 0 to 86400"),
             (day(self.visit_seconds, 1), "visitSeconds", "is 1 to 86400"),
             (day(self.idle_seconds, 1), "idleSeconds", "is 1 to 86400"),
             (day(self.hold_seconds, 1), "holdSeconds", "is 1 to 86400"),
@@ -141,6 +145,7 @@ impl Change {
         to.draw_beacon_value = change.draw_beacon_value.or_else(|| to.draw_beacon_value.take());
         to.claim_seconds = change.claim_seconds.unwrap_or(to.claim_seconds);
         to.grace_seconds = change.grace_seconds.unwrap_or(to.grace_seconds);
+        to.phone_grace_seconds = change.phone_grace_seconds.unwrap_or(to.phone_grace_seconds);
         to.visit_seconds = change.visit_seconds.unwrap_or(to.visit_seconds);
         to.idle_seconds = change.idle_seconds.unwrap_or(to.idle_seconds);
         to.hold_seconds = change.hold_seconds.unwrap_or(to.hold_seconds);
@@ -283,7 +288,7 @@ on conflict on constraint rooms_pkey do nothing";
 const UPDATE: &str = "\
 update rooms set state = $2, capacity = $3, admit_per_second = $4, opens_at = $5, closes_at = $6, draw_beacon = $7,
     draw_beacon_value = $8, claim_seconds = $9, grace_seconds = $10, visit_seconds = $11, idle_seconds = $12,
-    hold_seconds = $13, message = $14, messages = $15, adaptive = $16, version = $17, updated_at = now()
+    hold_seconds = $13, message = $14, messages = $15, adaptive = $16, version = $17, phone_grace_seconds = $18, updated_at = now()
 where name = $1";
 
 async fn write(connection: &mut PgConnection, changed: &Changed, reason: Option<&str>) -> Result<(), ChangeError> {
@@ -312,6 +317,7 @@ async fn write(connection: &mut PgConnection, changed: &Changed, reason: Option<
         .bind(sqlx::types::Json(&after.messages))
         .bind(after.adaptive)
         .bind(after.version)
+        .bind(after.phone_grace_seconds)
         .execute(&mut *connection)
         .await?;
     draw::write(connection, after, secrets.as_ref()).await?;

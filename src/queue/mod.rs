@@ -10,6 +10,7 @@ mod attempts;
 mod change;
 pub mod draw;
 mod events;
+mod fairness;
 mod foresight;
 mod memo;
 mod messages;
@@ -46,6 +47,7 @@ pub use attempts::{Attempt, RENEW_EVERY, drop_attempt, refuse_attempt, renew_att
 pub use change::{Base, Change, ChangeError, Changed, change, preview};
 pub use draw::{Draw, Lot, PublicDraw};
 pub use events::{EventId, ListenError, Listened, Listeners, Listening, listen};
+pub use fairness::{FairnessReport, note_fairness, report};
 pub use foresight::{Difference, Foresight, LastInLine, foresee};
 pub use memo::{Session, Who};
 pub use messages::{Language, Messages};
@@ -56,7 +58,7 @@ pub use settings::{Settings, State, find_settings, list_settings, load_rooms};
 pub use visit::{Admission, check_visit, end_visit_soon, flush_kept_visits, keep_visit};
 pub use waits::{Eta, Pace, Slower};
 
-pub use crate::store::scripts::queue::Left;
+pub use crate::store::scripts::queue::{Device, Left};
 
 /// The line's own state in this process.
 pub struct Queue {

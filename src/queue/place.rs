@@ -13,7 +13,7 @@ use super::{Queue, Room, State, attempts, draw, together};
 use crate::clock;
 use crate::error::Fault;
 use crate::ids::{Epoch, Number, RoomName, UserId};
-use crate::store::scripts::queue::{self as scripts, CameBack, Door, Joined, Left, Shown, Standing};
+use crate::store::scripts::queue::{self as scripts, CameBack, Device, Door, Joined, Left, Shown, Standing};
 use crate::token::{Claims, Use};
 
 /// An active visitor need not ask often, ms.
@@ -68,7 +68,7 @@ impl Status {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Place {
-    /// The account; unknown to a process that was asked about an attempt it does not check itself.
+    /// The account; of an attempt, the one that it says it is.
     pub user_id: Option<UserId>,
     /// The room.
     pub room: RoomName,
@@ -147,14 +147,15 @@ pub(super) enum Found {
 }
 
 /// Takes a place for an account whose password was checked. The place carries the token.
-pub async fn join(queue: &Queue, room: &Arc<Room>, user: &UserId) -> Result<Place, JoinError> {
+pub async fn join(queue: &Queue, room: &Arc<Room>, user: &UserId, device: Device) -> Result<Place, JoinError> {
     let door = if queue.postgres_serves() { Door::Open } else { Door::Shut };
+    let comes = (door, device);
     let drawn = draw::guess(room, user);
-    let mut joined = believing!(queue, room, |line| scripts::join(line, user, door, &drawn))?;
+    let mut joined = believing!(queue, room, |line| scripts::join(line, user, comes, &drawn))?;
     if let Joined::Draws { id } = &joined {
         // Boxed: it is rare, and would make every future of a newcomer larger.
         let drawn = Box::pin(draw::told(queue, room, user, id)).await?;
-        joined = believing!(queue, room, |line| scripts::join(line, user, door, &drawn))?;
+        joined = believing!(queue, room, |line| scripts::join(line, user, comes, &drawn))?;
     }
     let (found, number) = match joined {
         // The opening came between the two: whoever asks again has a place.
@@ -171,7 +172,7 @@ pub async fn join(queue: &Queue, room: &Arc<Room>, user: &UserId) -> Result<Plac
     };
     let place = describe(room, Some(user.clone()), &found);
     let place = (*keep(room, &queue.memos.of(&room.name, user.as_str()), place)?.place).clone();
-    let token = receipt(queue, room, user.as_str(), (Use::Place, number))?;
+    let token = receipt(queue, room, Bearer::Account(user), number)?;
     Ok(Place { token: Some(token), ..place })
 }
 
@@ -229,7 +230,7 @@ async fn ask(queue: &Queue, room: &Arc<Room>, session: &Session, user: &UserId) 
     let ends_soon = ends_soon(queue, claims.exp);
     let in_place = !matches!(found, Found::Over(_));
     if in_place && (ends_soon || back.is_some()) {
-        place.token = Some(receipt(queue, room, user.as_str(), (Use::Place, back.unwrap_or(number)))?);
+        place.token = Some(receipt(queue, room, Bearer::Account(user), back.unwrap_or(number))?);
     }
     Ok(place)
 }
@@ -243,7 +244,9 @@ pub(super) async fn find(
     shown: Shown,
 ) -> Result<(Found, Option<Number>), Fault> {
     let standing = believing!(queue, room, |_line| together::standing(queue, room, user))?;
-    if standing == Standing::Absent {
+    // Who logged in again while the room recovers may show the number that they had before.
+    let earlier = shown.epoch > Epoch(0) && shown.epoch < room.epoch();
+    if standing == Standing::Absent || (earlier && matches!(standing, Standing::Recovering { .. })) {
         // Boxed: it is rare, and would make every poll's future several times as large.
         return Box::pin(look_back(queue, room, user, shown)).await;
     }
@@ -293,17 +296,19 @@ pub(super) fn describe(room: &Room, user_id: Option<UserId>, found: &Found) -> P
         }
         Found::InLine { position: None, in_line } => (Status::Waiting, None, in_line, RECOVERING_POLL_MS, None),
         Found::InLine { position: Some(position), in_line } => {
-            let status = if view.state == State::Scheduled { Status::Scheduled } else { Status::Waiting };
             let poll_ms = waits::poll_after_ms(position, spread, rand::random());
-            (status, Some(position), in_line, poll_ms, None)
+            match view.state {
+                State::Scheduled => (Status::Scheduled, None, in_line, poll_ms, None),
+                _ => (Status::Waiting, Some(position), in_line, poll_ms, None),
+            }
         }
         Found::Verifying { position, in_line } => {
             let near = position.unwrap_or(NEAR_POSITION).min(NEAR_POSITION);
             let position = position.filter(|_| !draws);
             (Status::Verifying, position, in_line, waits::poll_after_ms(near, spread, rand::random()), None)
         }
-        Found::Active { ends_ms } => (Status::Active, None, view.counts.waiting, ACTIVE_POLL_MS, Some(ends_ms)),
-        Found::Over(status) => (status, None, view.counts.waiting, OVER_POLL_MS, None),
+        Found::Active { ends_ms } => (Status::Active, None, view.counts.in_line(), ACTIVE_POLL_MS, Some(ends_ms)),
+        Found::Over(status) => (status, None, view.counts.in_line(), OVER_POLL_MS, None),
     };
     Place {
         user_id,
@@ -335,12 +340,24 @@ pub(super) fn until(ends_ms: i64) -> String {
     clock::rfc3339(clock::from_unix_ms(ends_ms))
 }
 
+/// Whom a token is for.
+#[derive(Clone, Copy)]
+pub(super) enum Bearer<'a> {
+    Account(&'a UserId),
+    /// A login attempt, and the account that it says it is.
+    Attempt(&'a str, &'a UserId),
+}
+
 /// Signs who has which number in which room.
-pub(super) fn receipt(queue: &Queue, room: &Room, sub: &str, of: (Use, Number)) -> Result<String, Fault> {
+pub(super) fn receipt(queue: &Queue, room: &Room, bearer: Bearer<'_>, number: Number) -> Result<String, Fault> {
     let iat = clock::unix_ms() / 1_000;
-    let (purpose, number) = of;
+    let (sub, purpose, claimed) = match bearer {
+        Bearer::Account(user) => (user.as_str(), Use::Place, None),
+        Bearer::Attempt(attempt, claimed) => (attempt, Use::Attempt, Some(claimed.clone())),
+    };
     queue.tokens.sign(&Claims {
         sub: sub.to_owned(),
+        claimed,
         room: room.name.clone(),
         epoch: room.epoch(),
         number: Some(number),

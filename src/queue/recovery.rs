@@ -15,8 +15,9 @@ use crate::store::scripts::queue::{self as scripts, Recovery};
 /// Positions are unknown for longer than any poll interval, so that all who are there are back before anyone is shown
 /// a position, ms.
 const POSITIONS_UNKNOWN_MS: i64 = 12_000;
-/// And nobody is admitted until a moment after that, ms.
-const NOBODY_ADMITTED_MS: i64 = 15_000;
+/// And nobody is admitted until a moment after that, ms. With the second that a loss may take to be noticed, and the one until the
+/// next run, admission goes on within 15 s of the loss (`docs/decisions/0013-thirteen-seconds.md`).
+const NOBODY_ADMITTED_MS: i64 = 13_000;
 
 /// How often to look whether another process is done with what we wanted to do, and how long between looks.
 const LOOKS: usize = 40;

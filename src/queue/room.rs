@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::advice::{Limit, Stock};
 use super::draw::Draw;
 use super::events::Hub;
+use super::fairness::Tally;
 use super::messages::{Language, Messages};
 use super::order::Order;
 use super::settings::State;
@@ -20,7 +21,7 @@ use crate::ids::{Epoch, RoomName, UserId};
 use crate::store::Redis;
 use crate::store::keys::RoomKeys;
 use crate::store::mending::Mending;
-use crate::store::scripts::queue::Line;
+use crate::store::scripts::queue::{Device, Line};
 
 /// A room of this process.
 pub struct Room {
@@ -32,6 +33,7 @@ pub struct Room {
     pub(super) draw: ArcSwapOption<Draw>,
     waits: Mutex<Waits>,
     order: Mutex<Order>,
+    tally: Mutex<Tally>,
     /// Told when someone should be admitted before the next second.
     pub(super) wake: Notify,
     pub(super) mending: Mending,
@@ -57,6 +59,13 @@ pub struct Counts {
     pub recalled: u64,
     /// Visits ever begun in this epoch.
     pub admitted: u64,
+}
+
+impl Counts {
+    /// How many are in line in all: those who are aside, and attempts, may still come.
+    pub fn in_line(&self) -> u64 {
+        self.waiting + self.aside + self.pending + self.recalled
+    }
 }
 
 /// A room as it was found last.
@@ -88,6 +97,9 @@ pub struct View {
     pub line_limit: i64,
     /// How long a hold lasts, ms.
     pub hold_ms: i64,
+    /// How long the place of an absent one is kept, ms, and that of one who came by phone.
+    pub(super) grace_ms: i64,
+    pub(super) phone_grace_ms: i64,
     /// How fast the line moves; unknown without admissions.
     pub pace: Option<Pace>,
     /// Why a wait would be longer than it was.
@@ -114,6 +126,8 @@ impl Default for View {
             messages: Messages::default(),
             line_limit: 0,
             hold_ms: 300_000,
+            grace_ms: 0,
+            phone_grace_ms: 0,
             pace: None,
             slower: Slower::FewerLeaving,
             admitted_per_minute: 0,
@@ -133,6 +147,15 @@ impl View {
         self.pace.map_or(ASSUMED_PER_PLACE_MS, |pace| pace.per_place_ms())
     }
 
+    /// How long the place of an absent one is kept, in seconds.
+    pub fn kept_seconds(&self, device: Device) -> u64 {
+        let kept_ms = match device {
+            Device::Phone => self.phone_grace_ms,
+            Device::Other => self.grace_ms,
+        };
+        kept_ms.max(0).unsigned_abs() / 1_000
+    }
+
     /// What visitors are told, in their language where there is such a message.
     pub fn message_in(&self, language: Option<Language>) -> Option<String> {
         let own = language.and_then(|language| self.messages.in_language(language));
@@ -150,6 +173,7 @@ impl Room {
             draw: ArcSwapOption::empty(),
             waits: Mutex::default(),
             order: Mutex::default(),
+            tally: Mutex::default(),
             wake: Notify::new(),
             mending: Mending::default(),
             hub: Hub::default(),
@@ -194,6 +218,10 @@ impl Room {
 
     pub(super) fn order(&self) -> MutexGuard<'_, Order> {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn waits(&self) -> MutexGuard<'_, Waits> {

@@ -102,6 +102,8 @@ pub struct Settings {
     pub claim_seconds: i32,
     /// How long a place is kept for who was absent at their turn.
     pub grace_seconds: i32,
+    /// The same for who came by phone.
+    pub phone_grace_seconds: i32,
     /// How long a visit may last.
     pub visit_seconds: i32,
     /// After how long without a request a visit ends.
@@ -152,6 +154,7 @@ impl Settings {
             draw_beacon_value: None,
             claim_seconds: 60,
             grace_seconds: 300,
+            phone_grace_seconds: 900,
             visit_seconds: 1_200,
             idle_seconds: 120,
             hold_seconds: 300,
@@ -174,6 +177,7 @@ impl Settings {
             ("closesAt", self.closes_at.map_or(NEVER_MS, |at| at.timestamp_millis()).to_string()),
             ("claimMs", ms(self.claim_seconds)),
             ("graceMs", ms(self.grace_seconds)),
+            ("phoneGraceMs", ms(self.phone_grace_seconds)),
             ("visitMs", ms(self.visit_seconds)),
             ("idleMs", ms(self.idle_seconds)),
             ("holdMs", ms(self.hold_seconds)),
@@ -186,8 +190,8 @@ impl Settings {
 }
 
 pub(super) const COLUMNS: &str = "name, state, capacity, admit_per_second, opens_at, closes_at, draw, \
-     draw_commitment, draw_beacon, draw_beacon_value, claim_seconds, grace_seconds, visit_seconds, idle_seconds, \
-     hold_seconds, message, messages, adaptive, version, epoch";
+     draw_commitment, draw_beacon, draw_beacon_value, claim_seconds, grace_seconds, \
+     phone_grace_seconds, visit_seconds, idle_seconds, hold_seconds, message, messages, adaptive, version, epoch";
 
 /// Every room's settings, by name.
 pub async fn list_settings(queue: &Queue) -> Result<Vec<Settings>, Fault> {

@@ -37,6 +37,7 @@ fn claims() -> Claims {
         epoch: Epoch(1),
         number: Some(Number(4_294_967_297)),
         purpose: Use::Place,
+        claimed: None,
         iat: now,
         exp: now + 3_600,
     }

@@ -88,7 +88,11 @@ async fn before_the_opening_places_are_scheduled_and_a_paused_room_admits_nobody
     service.set_room(&json!({ "opensAt": "2099-01-01T00:00:00Z" })).await;
     let early = service.token(1).await;
     let place = service.until(&early, "scheduled").await;
-    assert_eq!((&place["position"], &place["eta"]), (&json!(1), &json!(null)));
+    assert_eq!(
+        (&place["position"], &place["waiting"]),
+        (&json!(null), &json!(1)),
+        "positions are shown from the opening on"
+    );
     assert!(place["opensAt"].as_str().unwrap().starts_with("2099-01-01T00:00:00"));
     service.hold(&early, 12345, "B1").await.refused(403, "not-admitted");
     service.set_room(&json!({ "state": "paused", "opensAt": null })).await;
@@ -97,6 +101,17 @@ async fn before_the_opening_places_are_scheduled_and_a_paused_room_admits_nobody
     service.set_room(&json!({ "state": "open" })).await;
     service.until(&early, "active").await;
     service.assert_invariants().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_closing_time_the_first_in_line_is_not_let_in_by_asking_again() {
+    let service = TestService::start(&[]).await;
+    service.set_room(&json!({ "capacity": 0 })).await;
+    service.token(1).await;
+    // By what Redis knows the closing time has come, before any process heard of it.
+    service.redis(&["HSET", "anteroom:{main}:room", "closesAt", "1", "capacity", "10"]);
+    assert_eq!(service.log_in("user00001", PASSWORD).await.is(200).text("status"), "waiting");
+    service.log_in("user00002", PASSWORD).await.refused(409, "room-closed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

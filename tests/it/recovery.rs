@@ -44,7 +44,7 @@ async fn a_line_that_was_lost_stands_in_the_old_order_again() {
         assert_eq!((&place["status"], &place["position"]), (&json!(expected), &Value::Null), "{place}");
     }
     let back: Vec<_> = tokens.iter().enumerate().filter(|(at, _)| *at != 2).map(|(_, token)| token).collect();
-    while lost.elapsed() < Duration::from_millis(14_500) {
+    while lost.elapsed() < Duration::from_millis(12_500) {
         for place in join_all(back.iter().map(|token| other.get("/queue/position", token))).await {
             assert_eq!(
                 (&place.body["status"], &place.body["epoch"]),
@@ -95,6 +95,24 @@ async fn a_login_that_was_not_asked_about_yet_outlives_a_loss() {
     service.until(&tokens[0], "active").await;
     let behind = service.get("/queue/position", &tokens[2]).await;
     assert_eq!(behind.body["position"], 2, "{:?}", behind.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_logs_in_again_while_the_line_comes_back_still_stands_where_they_stood() {
+    let service = TestService::start(&SETTINGS).await;
+    service.set_room(&json!({ "capacity": 0 })).await;
+    let (first, second) = (service.token(1).await, service.token(2).await);
+    say(&service.redis_url, &["FLUSHDB"]);
+    at_epoch(&service, &second, 2).await;
+    // Another tab logs in, without the token of before: it is given a number behind all others.
+    assert_eq!(service.log_in("user00001", PASSWORD).await.is(200).body["epoch"], 2);
+    at_epoch(&service, &first, 2).await;
+    let known = async || {
+        let places = [service.get("/queue/position", &first).await, service.get("/queue/position", &second).await];
+        Some(positions(&places)).filter(|known| known.iter().all(Option::is_some))
+    };
+    assert_eq!(until(known).await, [Some(1), Some(2)]);
+    service.assert_invariants().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

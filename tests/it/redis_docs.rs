@@ -144,6 +144,9 @@ async fn make_traffic(service: &TestService, typed: &mut Typed) -> (String, Stri
     service.until(&misser, "waiting").await;
     service.token(8).await;
     let waiter = service.token(4).await;
+    let again = service.request(Method::POST, "/auth/token", "").header("sec-ch-ua-mobile", "?1");
+    let again = service.send(again.json(&json!({ "username": "user00004", "password": PASSWORD }))).await;
+    assert_eq!(again.body["status"], "waiting", "{:?}", again.body);
     (first, waiter)
 }
 

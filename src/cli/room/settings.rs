@@ -6,8 +6,16 @@ use serde_json::{Map, Value, json};
 
 use crate::clock;
 
-const NUMBERS: [&str; 7] =
-    ["capacity", "admitPerSecond", "claimSeconds", "graceSeconds", "visitSeconds", "idleSeconds", "holdSeconds"];
+const NUMBERS: [&str; 8] = [
+    "capacity",
+    "admitPerSecond",
+    "claimSeconds",
+    "graceSeconds",
+    "phoneGraceSeconds",
+    "visitSeconds",
+    "idleSeconds",
+    "holdSeconds",
+];
 const SWITCHES: [&str; 2] = ["draw", "adaptive"];
 const TIMES: [&str; 2] = ["opensAt", "closesAt"];
 const TEXTS: [&str; 4] = ["state", "message", "drawBeacon", "drawBeaconValue"];

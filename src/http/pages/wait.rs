@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::super::body::Form;
-use super::super::caller::Shared;
+use super::super::caller::{Shared, device};
 use super::super::origin::meant;
 use super::super::problem::{Code, Problem};
 use super::super::request::{ClientAddr, Path, Query};
@@ -19,7 +19,7 @@ use super::now::Now;
 use super::reply::{Frame, embedded, page, page_for, squeezed};
 use super::session::{keep, keep_language};
 use super::visitor::{Polled, Visitor};
-use super::words::{Door, Words};
+use super::words::{Door, Words, fill};
 use crate::accounts::Password;
 use crate::booking;
 use crate::ids::{RoomName, UserId};
@@ -69,6 +69,8 @@ struct WaitPage<'a> {
     mistake: Option<&'static str>,
     /// Without scripts, in how many seconds it asks again; never while someone types.
     refresh: Option<u64>,
+    /// How long the place of this browser is kept while it does not ask.
+    kept: String,
 }
 
 impl WaitPage<'_> {
@@ -76,6 +78,11 @@ impl WaitPage<'_> {
     fn only(&self, views: &str) -> String {
         let hidden = if views.split(' ').any(|view| view == self.now.view.name()) { "" } else { " hidden" };
         format!("data-in=\"{views}\"{hidden}")
+    }
+
+    /// A text with the time that a place is kept filled in.
+    fn kept(&self, text: &str) -> String {
+        fill(text, &[("{kept}", &self.kept)])
     }
 
     /// A time for who has no scripts: only they know where their browser is.
@@ -135,7 +142,8 @@ pub(super) async fn join(
     // What cannot be a name or a password is told like one that is wrong.
     let entered = match (user, password) {
         (Ok(user), Ok(password)) => {
-            let credentials = Credentials { user, password, address };
+            let device = device(&visitor.headers);
+            let credentials = Credentials { user, password, address, device };
             login::log_in(&visitor.app.login, &visitor.room, credentials).await.map_err(Problem::from)
         }
         _ => Err(Problem::new(Code::BadCredentials)),
@@ -154,7 +162,8 @@ pub(super) async fn join_again(
     let visitor = Visitor::at(app, &room, &asked, headers)?;
     let joined = match visitor.session().map(|session| &session.who) {
         Some(Who::Account(user)) => {
-            let joined = queue::join(&visitor.app.queue, &visitor.room, user).await;
+            let device = device(&visitor.headers);
+            let joined = queue::join(&visitor.app.queue, &visitor.room, user, device).await;
             joined.map(|place| place.token).map_err(Problem::from)
         }
         _ => Ok(None),
@@ -209,6 +218,15 @@ fn mistake(code: Code, words: &Door) -> &'static str {
     }
 }
 
+/// For how long a place is kept, in whole minutes where it is that long: never more than is true.
+fn kept_for(seconds: u64, words: &Words) -> String {
+    let (text, count) = match seconds {
+        0..60 => (words.wait.kept_seconds, seconds),
+        _ => (words.wait.kept_minutes, seconds / 60),
+    };
+    fill(text, &[("{n}", &count.to_string())])
+}
+
 /// The way back as a parameter, for the page's own links and forms.
 fn query(visitor: &Visitor, mark: char) -> String {
     let back = visitor.back.as_deref().map(|back| form_urlencoded::byte_serialize(back.as_bytes()).collect::<String>());
@@ -233,6 +251,7 @@ async fn render(visitor: &Visitor, polled: &Polled, mistake: Option<&'static str
         query: query(visitor, '?'),
         query_and: query(visitor, '&'),
         enter: visitor.enter(),
+        kept: kept_for(visitor.room.view().kept_seconds(device(&visitor.headers)), words),
         signed_in: visitor.session().is_some_and(|session| matches!(session.who, Who::Account(_))),
         mistake: mistake.or(refused.then_some(words.door.bad_credentials)),
     };

@@ -20,6 +20,7 @@ fn session() -> Arc<Opened<Session>> {
         epoch: Epoch(1),
         number: Some(Number(1)),
         purpose: Use::Place,
+        claimed: None,
         iat: now,
         exp: now + 60,
     };

@@ -12,7 +12,7 @@ use super::stage::{SCHEDULE, Stage};
 
 const PASSWORD: &str = "anteroom-demo";
 
-/// How long to get in, or to get an answer that settles something: a room that recovers admits nobody for 15 s.
+/// How long to get in, or to get an answer that settles something: a room that recovers admits nobody for 13 s.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A password is checked by then, unless the process that was to check it was killed: who logs in again is checked anew.

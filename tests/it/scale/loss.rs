@@ -60,7 +60,7 @@ impl Scene {
     }
 }
 
-/// All at once, because each mostly waits: a room that was lost admits nobody for 15 s.
+/// All at once, because each mostly waits: a room that was lost admits nobody for 13 s.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_stands_in_the_old_order_whatever_befalls_redis() {
     if size("LOSS_VISITORS", SMALL) > SMALL {

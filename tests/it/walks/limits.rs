@@ -21,6 +21,7 @@ impl Hall {
             ("closesAt", "9000000000000000"),
             ("claimMs", "60000"),
             ("graceMs", "300000"),
+            ("phoneGraceMs", "900000"),
             ("visitMs", "1200000"),
             ("idleMs", "120000"),
             ("holdMs", "300000"),
@@ -59,7 +60,7 @@ impl Hall {
     }
 
     fn join(&mut self, user: &str) -> String {
-        let nothing_drawn = [String::new(), "0".to_owned()];
+        let nothing_drawn = [String::new(), "0".to_owned(), "0".to_owned()];
         let args = [&[incarnation(EPOCH), user.to_owned(), "1".to_owned()][..], &nothing_drawn].concat();
         self.call("join", &args)[0].clone()
     }

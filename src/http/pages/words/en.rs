@@ -67,7 +67,9 @@ pub(super) const WORDS: Words = Words {
         about_minutes: "about {a} min",
         minutes: "{a}–{b} min",
         hours: "{a}–{b} hours",
-        kept: "You can refresh, or close this window and be back within 5 minutes: your place is kept. More windows or devices \
+        kept_minutes: "{n} minutes",
+        kept_seconds: "{n} seconds",
+        kept: "You can refresh, or close this window and be back within {kept}: your place is kept. More windows or devices \
                do not make it faster.",
         message: "Notice",
         opens: "Opens",
@@ -97,7 +99,7 @@ pub(super) const WORDS: Words = Words {
             ),
             (
                 "What if I close the window?",
-                "Be back within 5 minutes, and you stand where you stood. If your turn comes while you are away, others \
+                "Be back within {kept}, and you stand where you stood. If your turn comes while you are away, others \
                  pass, and you go on when you are back.",
             ),
         ],

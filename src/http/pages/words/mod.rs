@@ -75,6 +75,10 @@ pub(super) struct Wait {
     pub(super) about_minutes: &'static str,
     pub(super) minutes: &'static str,
     pub(super) hours: &'static str,
+    /// How long a place is kept: `{n}` minutes, or seconds.
+    pub(super) kept_minutes: &'static str,
+    pub(super) kept_seconds: &'static str,
+    /// `{kept}` is how long.
     pub(super) kept: &'static str,
     pub(super) message: &'static str,
     pub(super) opens: &'static str,
@@ -92,6 +96,7 @@ pub(super) struct Wait {
     pub(super) support: &'static str,
     pub(super) copy: &'static str,
     pub(super) questions: &'static str,
+    /// Questions and answers; `{kept}` is how long a place is kept.
     pub(super) answers: [(&'static str, &'static str); 4],
     /// What the page says by itself.
     pub(super) live: Live,

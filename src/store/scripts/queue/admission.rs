@@ -58,6 +58,7 @@ pub(crate) async fn end_visits(line: Line<'_>, most: u32, token_ms: i64) -> Resu
             &k.left,
             &k.returned,
             &k.paid,
+            &k.phones,
         ],
     );
     let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(most).arg(token_ms)).await?;
@@ -92,7 +93,19 @@ pub(crate) async fn admit(line: Line<'_>, most: u32) -> Result<Run, Fault> {
     let k = line.keys;
     let call = Call::new(
         &ADMIT,
-        &[&k.room, &k.waiting, &k.present, &k.aside, &k.grace, &k.recalled, &k.visits, &k.active, &k.idle, &k.pending],
+        &[
+            &k.room,
+            &k.waiting,
+            &k.present,
+            &k.aside,
+            &k.grace,
+            &k.recalled,
+            &k.visits,
+            &k.active,
+            &k.idle,
+            &k.pending,
+            &k.phones,
+        ],
     );
     let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(most)).await?;
     let word = reply.word()?;

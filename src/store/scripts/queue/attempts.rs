@@ -1,7 +1,7 @@
 //! The scripts of login attempts, which stand in line before their password is checked.
 
 use super::super::{Reply, script};
-use super::{Drawn, Line, known_position};
+use super::{Device, Drawn, Line, known_position};
 use crate::error::Fault;
 use crate::ids::{Number, UserId};
 use crate::store::script::Call;
@@ -66,7 +66,7 @@ pub(crate) enum VerifyAnswer {
 pub(crate) async fn verify_attempt(
     line: Line<'_>,
     attempt: &str,
-    user: &UserId,
+    (user, device): (&UserId, Device),
     life_ms: i64,
 ) -> Result<VerifyAnswer, Fault> {
     let (k, fate) = (line.keys, line.keys.attempt(attempt));
@@ -74,11 +74,13 @@ pub(crate) async fn verify_attempt(
         &VERIFY_ATTEMPT,
         &[
             &k.room, &k.pending, &fate, &k.waiting, &k.present, &k.aside, &k.grace, &k.visits, &k.left, &k.active,
-            &k.idle, &k.drawn,
+            &k.idle, &k.drawn, &k.phones,
         ],
     );
-    let reply: Reply =
-        line.redis.call_in(line.epoch.0, call, |c| c.arg(attempt).arg(user.as_str()).arg(life_ms)).await?;
+    let reply: Reply = line
+        .redis
+        .call_in(line.epoch.0, call, |c| c.arg(attempt).arg(user.as_str()).arg(life_ms).arg(device.remembered_ms()))
+        .await?;
     match reply.word()? {
         "unknown" => Ok(VerifyAnswer::Unknown),
         "merged" => Ok(VerifyAnswer::Merged),

@@ -92,7 +92,34 @@ pub(crate) enum Door {
     Shut,
 }
 
-pub(crate) async fn join(line: Line<'_>, user: &UserId, door: Door, drawn: &Drawn) -> Result<Joined, Fault> {
+/// For how long it is remembered that someone came by phone, ms: longer than any line. It is forgotten with the place.
+const PHONE_REMEMBERED_MS: i64 = 86_400_000;
+
+/// What a visitor came by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Device {
+    /// It says that it is a phone, whose browser sleeps in the pocket: its place is kept for longer.
+    Phone,
+    /// Anything else, or nothing was said.
+    Other,
+}
+
+impl Device {
+    /// For how long to remember it, ms.
+    fn remembered_ms(self) -> i64 {
+        match self {
+            Self::Phone => PHONE_REMEMBERED_MS,
+            Self::Other => 0,
+        }
+    }
+}
+
+pub(crate) async fn join(
+    line: Line<'_>,
+    user: &UserId,
+    (door, device): (Door, Device),
+    drawn: &Drawn,
+) -> Result<Joined, Fault> {
     let k = line.keys;
     let call = Call::new(
         &JOIN,
@@ -108,12 +135,16 @@ pub(crate) async fn join(line: Line<'_>, user: &UserId, door: Door, drawn: &Draw
             &k.left,
             &k.pending,
             &k.drawn,
+            &k.phones,
         ],
     );
     let door = i32::from(door == Door::Open);
     let reply: Reply = line
         .redis
-        .call_in(line.epoch.0, call, |c| c.arg(user.as_str()).arg(door).arg(&drawn.id).arg(drawn.number.0))
+        .call_in(line.epoch.0, call, |c| {
+            let call = c.arg(user.as_str()).arg(door).arg(&drawn.id).arg(drawn.number.0);
+            call.arg(device.remembered_ms())
+        })
         .await?;
     match reply.word()? {
         "active" => Ok(Joined::Active { number: Number(reply.number(1)?), ends_ms: reply.number(2)? }),
@@ -191,7 +222,19 @@ pub(crate) async fn leave(line: Line<'_>, user: &UserId) -> Result<Left, Fault> 
     let k = line.keys;
     let call = Call::new(
         &LEAVE,
-        &[&k.room, &k.waiting, &k.present, &k.aside, &k.grace, &k.recalled, &k.visits, &k.active, &k.idle, &k.left],
+        &[
+            &k.room,
+            &k.waiting,
+            &k.present,
+            &k.aside,
+            &k.grace,
+            &k.recalled,
+            &k.visits,
+            &k.active,
+            &k.idle,
+            &k.left,
+            &k.phones,
+        ],
     );
     let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(user.as_str())).await?;
     match reply.word()? {

@@ -21,7 +21,7 @@ pub(crate) async fn admit_now(line: Line<'_>, most: u32) -> Result<ByHand, Fault
     let k = line.keys;
     let call = Call::new(
         &ADMIT_NOW,
-        &[&k.room, &k.waiting, &k.present, &k.aside, &k.grace, &k.recalled, &k.visits, &k.active, &k.idle],
+        &[&k.room, &k.waiting, &k.present, &k.aside, &k.grace, &k.recalled, &k.visits, &k.active, &k.idle, &k.phones],
     );
     let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(most)).await?;
     match reply.word()? {

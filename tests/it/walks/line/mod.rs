@@ -16,7 +16,7 @@ use self::state::Line;
 use super::{Scripts, Seen, incarnation, plan, texts};
 
 const PEOPLE: usize = 24;
-const WORDS: [&str; 34] = [
+const WORDS: [&str; 35] = [
     "active at once",
     "waiting",
     "kept",
@@ -24,6 +24,7 @@ const WORDS: [&str; 34] = [
     "closed",
     "admitted",
     "set aside",
+    "a phone set aside",
     "back",
     "missed",
     "recalled",

@@ -15,7 +15,8 @@ impl Walk {
         let had_place = self.line.has_place(user) && !self.line.is_over(user);
         let door = if self.random.random_bool(0.8) { "1" } else { "0" };
         let [draw, number] = self.draws(user);
-        let answer = self.act("join", user, &[door.to_owned(), draw, number]);
+        let phone = self.phone();
+        let answer = self.act("join", user, &[door.to_owned(), draw, number, phone]);
         let number = answer.get(1).and_then(|number| number.parse().ok());
         match answer[0].as_str() {
             "active" if !had_place => self.seen.note("active at once"),
@@ -42,6 +43,11 @@ impl Walk {
             self.give_token(user, number);
         }
         format!("join {user} {answer:?}")
+    }
+
+    /// For how long to remember that someone came by phone, ms, which some do.
+    fn phone(&mut self) -> String {
+        if self.random.random_bool(0.3) { "86400000".to_owned() } else { "0".to_owned() }
     }
 
     /// What a process believes of the draw, which is sometimes not so, and the number that an account draws in it.
@@ -85,7 +91,7 @@ impl Walk {
             assert!(now.grace.get(&attempt).is_none_or(|until| *until >= grace), "renewed, it lasts no shorter");
             self.seen.note(if answer[0] == "renewed" { "renewed" } else { "not renewed" });
         }
-        let life = ["600000".to_owned()];
+        let life = ["600000".to_owned(), self.phone()];
         if self.random.random_bool(0.3) {
             let word = if self.random.random_bool(0.5) { "!" } else { "-" };
             let answer = self.act("refuse_attempt", &attempt, &[word.to_owned(), life[0].clone()]);
@@ -95,7 +101,7 @@ impl Walk {
             return format!("refuse_attempt {attempt} {answer:?}");
         }
         let was_over = self.line.is_over(user);
-        let answer = self.act("verify_attempt", &attempt, &[user.to_owned(), life[0].clone()]);
+        let answer = self.act("verify_attempt", &attempt, &[&[user.to_owned()][..], &life].concat());
         self.seen.note(if answer[0] == "merged" { "merged" } else { "verified" });
         let told = self.call("attempt_place", &attempt, &[incarnation(self.epoch), attempt.clone()]);
         let now = Line::read(&mut self.scripts);

@@ -1,6 +1,6 @@
 //! The line as Redis has it at one moment, and what must be true of it at any.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use deadpool_redis::redis;
 
@@ -28,6 +28,7 @@ pub(super) struct Line {
     pub(super) active: Scores,
     pub(super) idle: Scores,
     pub(super) drawn: Scores,
+    pub(super) phones: BTreeSet<String>,
     /// Number and phase.
     pub(super) visits: BTreeMap<String, (i64, String)>,
 }
@@ -57,6 +58,7 @@ impl Line {
             active: scores(active),
             idle: scores(idle),
             drawn: scores(drawn),
+            phones: scripts.run(&["ZRANGE", &scripts.key("phones"), "0", "-1"]),
             visits: visits.collect(),
         }
     }

@@ -22,7 +22,13 @@ impl Walk {
         }
         for user in after.aside.keys().filter(|user| !before.aside.contains_key(*user)) {
             assert!(!before.is_present(user) || before.present[user] < after.now, "{user} was here: {before:#?}");
-            self.seen.note("set aside");
+            let (kept_ms, word) =
+                if before.phones.contains(user) { (900_000, "a phone set aside") } else { (300_000, "set aside") };
+            assert!(
+                (0..1_000).contains(&(after.now + kept_ms - after.grace[user])),
+                "{user} is kept for {kept_ms}: {after:#?}"
+            );
+            self.seen.note(word);
         }
         self.after = Some(after);
         format!("admit {answer:?}")
@@ -165,6 +171,8 @@ impl Walk {
             "60000",
             "graceMs",
             "300000",
+            "phoneGraceMs",
+            "900000",
             "visitMs",
             "1200000",
             "idleMs",

@@ -1,0 +1,78 @@
+//! Leaving by a beacon: what a page may send that is closed, also one of another site.
+
+use reqwest::header::{CONTENT_TYPE, COOKIE};
+use reqwest::{Client, RequestBuilder};
+use serde_json::json;
+
+use crate::support::TestService;
+
+/// A beacon, as `navigator.sendBeacon` sends it from a page of another site.
+fn beacon(service: &TestService, content_type: &str, body: &str) -> RequestBuilder {
+    let sent = Client::new().post(format!("{}/queue/leave", service.url)).header("sec-fetch-site", "cross-site");
+    sent.header(CONTENT_TYPE, content_type).body(body.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_beacon_of_another_site_brings_its_token_in_the_body() {
+    let service = TestService::start(&[]).await;
+    service.set_room(&json!({ "capacity": 0 })).await;
+    for (number, content_type) in [(1, "application/json"), (2, "text/plain;charset=UTF-8")] {
+        let token = service.token(number).await;
+        let left = beacon(&service, content_type, &json!({ "token": token }).to_string());
+        service.send(left).await.is(204);
+        service.until(&token, "left").await;
+    }
+    let token = service.token(3).await;
+    let altered = json!({ "token": format!("{token}x") }).to_string();
+    service.send(beacon(&service, "application/json", &altered)).await.refused(401, "invalid-token");
+    service.send(beacon(&service, "application/json", "{")).await.refused(400, "malformed-body");
+    service.send(beacon(&service, "application/json", "{}")).await.refused(401, "invalid-token");
+    // The cookie alone is not meant by a page of another site, and a body without a token changes nothing about that.
+    let cookie = format!("anteroom_token={token}");
+    let foreign = beacon(&service, "application/json", "{}").header(COOKIE, &cookie);
+    service.send(foreign).await.refused(403, "cross-origin");
+    service.until(&token, "waiting").await;
+    let own = Client::new().post(format!("{}/queue/leave", service.url)).header(COOKIE, &cookie);
+    service.send(own.header("sec-fetch-site", "same-origin")).await.is(204);
+    service.until(&token, "left").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_gives_up_the_place_of_its_own_room_only() {
+    let service = TestService::start(&[]).await;
+    service.other_room().await;
+    let main = service.token(1).await;
+    let other = service.token_for("user00001", crate::support::service::PASSWORD, "other").await;
+    for token in [&main, other.text("token")] {
+        let left = service.request(reqwest::Method::DELETE, "/queue/position", token).header("idempotency-key", "k");
+        assert!(!service.send(left).await.is(204).replayed());
+        service.until(token, "left").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_id_after_the_question_mark_must_be_the_callers_on_every_route() {
+    let service = TestService::start(&[]).await;
+    let token = service.visitor(1).await;
+    for path in
+        ["/queue/position", "/reservations", "/reservations/r1", "/points/balance", "/reservations/available/dates"]
+    {
+        service.get(&format!("{path}?userId=user00002"), &token).await.refused(403, "user-mismatch");
+        let own = service.get(&format!("{path}?userId=user00001"), &token).await;
+        assert_ne!(own.code(), "user-mismatch", "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_uses_more_keys_in_a_day_than_redis_should_remember() {
+    let service = TestService::start(&[]).await;
+    let token = service.token(1).await;
+    let leave = async |key: &str| {
+        let left = service.request(reqwest::Method::DELETE, "/queue/position", &token).header("idempotency-key", key);
+        service.send(left).await
+    };
+    leave("first").await.is(204);
+    service.redis(&["SET", "anteroom:{u:user00001}:keys", "1000", "PX", "60000"]);
+    assert_ne!(leave("one-too-many").await.refused(429, "rate-limited").header("retry-after"), "");
+    assert!(leave("first").await.is(204).replayed(), "what was answered is answered again");
+}
