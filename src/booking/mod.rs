@@ -7,6 +7,7 @@ mod jobs;
 mod owned;
 mod pay;
 mod reserve;
+mod touched;
 
 use std::sync::Arc;
 

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use futures_util::future::{join_all, try_join_all};
+
 use super::Booking;
 use super::owned::{own_payment, payments_of};
+use super::touched::{note_touched, touched};
 use crate::error::Fault;
 use crate::ids::{ReservationId, RoomName, ScheduleId, UserId};
 use crate::ledger::{self, Payment};
@@ -57,7 +60,12 @@ pub async fn reserve(
     let schedule = schedule.ok_or(ReserveError::UnknownSchedule)?;
     let room = booking.queue.room(standing.room).ok_or(Fault::Lost)?;
     let asking = Asking { user: standing.user, hold_ms: room.view().hold_ms, key_digest };
-    match seats::hold(&booking.seats, &schedule, wanted, asking).await {
+    let holding = seats::hold(&booking.seats, &schedule, wanted, asking);
+    let (held, noted) = tokio::join!(holding, note_touched(booking, standing.user, schedule.id));
+    if let (Ok(_), Err(fault)) = (&held, &noted) {
+        tracing::warn!(%fault, "a hold is not listed, and ends by itself should its owner leave");
+    }
+    match held {
         Ok(held) => {
             if let Some(until_ms) = held.expires_ms {
                 queue::keep_visit(&room, standing.user, until_ms);
@@ -90,13 +98,10 @@ pub async fn list(booking: &Booking, standing: Standing<'_>) -> Result<Vec<Reser
     let is_paid = |one: &Reservation| {
         one.state == ReservationState::Confirmed || payments.iter().any(|payment| payment.reservation == one.id)
     };
-    let mut list = Vec::new();
-    for schedule in booking.seats.schedules_of(standing.room) {
-        let held = seats::list_held(&booking.seats, &schedule, standing.user).await?;
-        list.extend(held.into_iter().filter(|one| !is_paid(one)).map(Reserved::Held));
-    }
-    list.extend(payments.iter().map(|payment| Reserved::Paid(Arc::clone(payment))));
-    Ok(list)
+    let schedules = touched(booking, standing).await?;
+    let lists = schedules.iter().map(|schedule| seats::list_held(&booking.seats, schedule, standing.user));
+    let held = try_join_all(lists).await?.into_iter().flatten().filter(|one| !is_paid(one)).map(Reserved::Held);
+    Ok(held.chain(payments.iter().map(|payment| Reserved::Paid(Arc::clone(payment)))).collect())
 }
 
 /// Cancels one of the caller's own reservations: its seats are free at once.
@@ -114,7 +119,7 @@ pub async fn cancel(booking: &Booking, user: &UserId, id: &ReservationId) -> Res
 /// Gives up place, visit and holds. A payment under way goes on.
 pub async fn leave(booking: &Booking, session: &Session) -> Result<Left, Fault> {
     if let Who::Account(user) = &session.who {
-        free_holds(booking, &session.claims.room, user).await?;
+        free_holds(booking, Standing { user, room: &session.claims.room }).await;
     }
     queue::leave(&booking.queue, session).await
 }
@@ -123,17 +128,29 @@ pub async fn leave(booking: &Booking, session: &Session) -> Result<Left, Fault> 
 pub async fn remove(booking: &Booking, room: &Arc<Room>, user: &UserId, reason: Option<&str>) -> Result<bool, Fault> {
     let had = queue::remove_place(&booking.queue, room, user, reason).await?;
     if had {
-        free_holds(booking, &room.name, user).await?;
+        free_holds(booking, Standing { user, room: &room.name }).await;
     }
     Ok(had)
 }
 
-async fn free_holds(booking: &Booking, room: &RoomName, user: &UserId) -> Result<(), Fault> {
-    for schedule in booking.seats.schedules_of(room) {
-        for held in seats::list_held(&booking.seats, &schedule, user).await? {
-            if held.state == ReservationState::Held {
-                seats::cancel(&booking.seats, &schedule, &held).await?;
-            }
+/// Frees what an account holds in a room. What cannot be freed keeps nobody inside: it ends by itself.
+async fn free_holds(booking: &Booking, standing: Standing<'_>) {
+    if let Err(fault) = free_everywhere(booking, standing).await {
+        tracing::warn!(%fault, "holds of someone who left are left to end by themselves");
+    }
+}
+
+/// One schedule that fails keeps no other from being visited.
+async fn free_everywhere(booking: &Booking, standing: Standing<'_>) -> Result<(), Fault> {
+    let schedules = touched(booking, standing).await?;
+    let freeing = schedules.iter().map(|schedule| free_in(booking, schedule, standing.user));
+    join_all(freeing).await.into_iter().collect()
+}
+
+async fn free_in(booking: &Booking, schedule: &Arc<Schedule>, user: &UserId) -> Result<(), Fault> {
+    for held in seats::list_held(&booking.seats, schedule, user).await? {
+        if held.state == ReservationState::Held {
+            seats::cancel(&booking.seats, schedule, &held).await?;
         }
     }
     Ok(())

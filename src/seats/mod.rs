@@ -34,7 +34,7 @@ pub use reservation::{
 };
 
 /// For how long a reservation is remembered after its hold was made, ms: a day, as Idempotency-Keys are.
-const REMEMBERED_MS: i64 = 24 * 3_600 * 1_000;
+pub(crate) const REMEMBERED_MS: i64 = 24 * 3_600 * 1_000;
 
 /// The seats' own state in this process.
 pub struct Seats {

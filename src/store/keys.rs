@@ -109,3 +109,8 @@ pub(crate) fn keys_used(caller: &str) -> String {
 pub(crate) fn answer(caller: &str, digest: &str) -> String {
     format!("anteroom:{{u:{caller}}}:answer:{digest}")
 }
+
+/// The schedules that an account asked for seats of.
+pub(crate) fn schedules(user: &UserId) -> String {
+    format!("anteroom:{{u:{user}}}:schedules")
+}

@@ -80,6 +80,26 @@ async fn a_payment_whose_reservation_redis_forgot_is_settled_or_let_go() {
     service.assert_invariants().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_is_gone_also_where_one_hold_cannot_be_given_up() {
+    let service = TestService::start(&[]).await;
+    let leaver = service.visitor(1).await;
+    let stuck = service.hold(&leaver, 12345, "B1").await;
+    let free = service.hold(&leaver, SCHEDULE, "A1").await;
+    let touched = ["12345", "12346"].map(|id| Value::BulkString(id.into())).to_vec();
+    let noted = service.redis(&["ZRANGE", "anteroom:{u:user00001}:schedules", "0", "-1"]);
+    assert_eq!(noted, Value::Array(touched), "in the order of asking");
+
+    service.redis(&["SET", "anteroom:{s:12345}:reservations:user00001", "no set"]);
+    service.delete("/queue/position", &leaver).await.is(204);
+    assert_eq!(service.get("/queue/position", &leaver).await.is(200).text("status"), "left");
+    for (held, status) in [(stuck, "held"), (free, "cancelled")] {
+        let found = service.get(&format!("/reservations/{}", held.is(200).text("reservationId")), &leaver).await;
+        assert_eq!(found.is(200).text("status"), status);
+    }
+    service.assert_invariants().await;
+}
+
 async fn paid(service: &TestService, token: &str, seat: &str) -> Answer {
     let held = service.hold(token, SCHEDULE, seat).await;
     service.pay(token, held.is(200)).await.is(200);

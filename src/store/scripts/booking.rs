@@ -1,12 +1,16 @@
-//! The scripts of answers kept under an Idempotency-Key.
+//! The scripts of booking: answers kept under an Idempotency-Key, and where an account's reservations are.
+
+use deadpool_redis::redis;
 
 use super::{Reply, script};
 use crate::error::Fault;
+use crate::ids::{ScheduleId, UserId};
 use crate::store::script::Call;
 use crate::store::{Redis, keys};
 
 script!(BEGIN_ANSWER, "booking/begin_answer");
 script!(FINISH_ANSWER, "booking/finish_answer");
+script!(NOTE_SCHEDULE, "booking/note_schedule");
 
 /// An Idempotency-Key in use: whose and for what, and the body it came with.
 #[derive(Debug, Clone)]
@@ -74,4 +78,22 @@ pub(crate) async fn finish_answer(redis: &Redis, keyed: &Keyed, answer: Option<A
         "given-up" | "kept" => Ok(()),
         _ => Err(reply.unexpected()),
     }
+}
+
+/// Notes that an account asks for seats of a schedule.
+pub(crate) async fn note_schedule(redis: &Redis, user: &UserId, asked: ScheduleId, keep_ms: i64) -> Result<(), Fault> {
+    let call = Call::new(&NOTE_SCHEDULE, &[&keys::schedules(user)]);
+    let reply: Reply = redis.call(call.arg(asked.0).arg(keep_ms)).await?;
+    match reply.word()? {
+        "noted" => Ok(()),
+        _ => Err(reply.unexpected()),
+    }
+}
+
+/// The schedules that an account asked for seats of, as far as that is remembered.
+pub(crate) async fn list_schedules(redis: &Redis, user: &UserId) -> Result<Vec<ScheduleId>, Fault> {
+    let mut range = redis::cmd("ZRANGE");
+    range.arg(keys::schedules(user)).arg(0).arg(-1);
+    let ids: Vec<String> = redis.command(&range).await?;
+    Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
 }

@@ -14,6 +14,7 @@ use crate::error::Fault;
 pub static ALL: &[&Script] = &[
     &booking::BEGIN_ANSWER,
     &booking::FINISH_ANSWER,
+    &booking::NOTE_SCHEDULE,
     &ledger::PROJECT_BALANCE,
     &queue::PLACE,
     &queue::JOIN,
