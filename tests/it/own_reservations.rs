@@ -81,6 +81,52 @@ async fn a_payment_whose_reservation_redis_forgot_is_settled_or_let_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_is_there_again_after_it_was_paid_is_confirmed() {
+    let service = TestService::start(&[]).await;
+    let (payer, other) = (service.visitor(1).await, service.another().await);
+    let mut payments = Vec::new();
+    for (seat, state) in [("A1", "held"), ("A2", "paying")] {
+        let held = service.hold(&payer, SCHEDULE, seat).await;
+        let paid = service.pay(&payer, &held).await;
+        forget_payment(&service, held.text("reservationId"), (seat, state));
+        payments.push((seat, held, paid.is(200).text("paymentId").to_owned()));
+    }
+    // What Redis has now was set up by a server that is gone.
+    service.redis(&["HSET", &key("meta"), "incarnation", "1-gone"]);
+    for (seat, held, payment) in &payments {
+        let path = format!("/reservations/{}", held.text("reservationId"));
+        service.delete(&path, &payer).await.refused(409, "already-confirmed");
+        let found = service.get(&path, &payer).await;
+        assert_eq!((found.is(200).text("status"), found.text("paymentId")), ("confirmed", payment.as_str()));
+        for process in [&service, &other] {
+            assert_eq!(process.pay(&payer, held).await.is(200).text("paymentId"), payment);
+        }
+        assert_eq!(service.redis(&["EXISTS", &key(&format!("hold:{seat}"))]), Value::Int(0));
+    }
+    for left in ["held", "paying"] {
+        assert_eq!(service.redis(&["EXISTS", &key(left)]), Value::Int(0), "{left}");
+    }
+    assert_eq!(service.redis(&["PTTL", &key("user:user00001")]), Value::Int(-1), "who owns seats has them for good");
+    service.assert_invariants().await;
+}
+
+/// Redis as it was before it was told of a payment: the hold is there, held or being paid.
+fn forget_payment(service: &TestService, id: &str, (seat, state): (&str, &str)) {
+    const FAR: &str = "9000000000000";
+    let (reservation, hold) = (key(&format!("reservation:{id}")), key(&format!("hold:{seat}")));
+    service.redis(&["HDEL", &key("sold"), seat]);
+    service.redis(&["HSET", &reservation, "state", state]);
+    service.redis(&["SET", &hold, &format!("{id} user00001 1"), "PX", "300000"]);
+    for seats in ["held", "user:user00001"] {
+        service.redis(&["ZADD", &key(seats), FAR, seat]);
+    }
+    if state == "paying" {
+        service.redis(&["ZADD", &key("paying"), FAR, id]);
+    }
+    service.redis(&["PEXPIRE", &key("user:user00001"), "300000"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_leaves_is_gone_also_where_one_hold_cannot_be_given_up() {
     let service = TestService::start(&[]).await;
     let leaver = service.visitor(1).await;

@@ -24,9 +24,6 @@ script!(FORGET_PAYMENT, "seats/forget_payment");
 script!(COUNT_OWNED, "seats/count_owned");
 script!(CENSUS, "seats/census");
 
-/// The score of a seat that an account owns: it never ends. As in `settle.lua`.
-const NEVER_MS: i64 = 9_000_000_000_000_000;
-
 /// Reservations of one account in one schedule that are listed.
 const LISTED: isize = 50;
 
@@ -59,6 +56,9 @@ pub(crate) struct HoldLimits<'a> {
 
 /// A seat that is not free, and the reservation that it was sold in.
 pub(crate) type TakenSeat = (SeatId, Option<ReservationId>);
+
+/// A seat that is sold, in which reservation, and to whom.
+pub(crate) type SoldSeat = (SeatId, ReservationId, UserId);
 
 /// What asking for seats gave.
 #[derive(Debug, PartialEq, Eq)]
@@ -248,10 +248,15 @@ pub(crate) async fn setup_schedule(hall: Hall<'_>) -> Result<bool, Fault> {
     }
 }
 
-pub(crate) async fn restore_sold(hall: Hall<'_>, sold: &[(SeatId, ReservationId)]) -> Result<(), Fault> {
+/// Marks seats sold and their owners' own, before the schedule is set up for a new epoch. Nothing happens where it is.
+pub(crate) async fn restore_sold(hall: Hall<'_>, sold: &[SoldSeat]) -> Result<(), Fault> {
     let k = hall.keys;
-    let call = Call::new(&RESTORE_SOLD, &[&k.meta, &k.held, &k.sold]).arg(hall.epoch.0);
-    let call = sold.iter().fold(call, |call, (seat, by)| call.arg(seat.as_str()).arg(by.as_str()));
+    let of_seats = sold.iter().flat_map(|(seat, by, user)| [k.user(user), k.reservation(by), k.hold(seat)]);
+    let of_seats: Vec<String> = of_seats.collect();
+    let named: [&str; 4] = [&k.meta, &k.held, &k.sold, &k.paying];
+    let keys: Vec<&str> = named.into_iter().chain(of_seats.iter().map(String::as_str)).collect();
+    let call = Call::new(&RESTORE_SOLD, &keys).arg(hall.epoch.0);
+    let call = sold.iter().fold(call, |call, (seat, by, _)| call.arg(seat.as_str()).arg(by.as_str()));
     let reply: Reply = hall.redis.call(call).await?;
     match reply.word()? {
         "older" | "restored" => Ok(()),
@@ -322,18 +327,6 @@ pub(crate) async fn list_reservations(hall: Hall<'_>, user: &UserId) -> Result<V
 /// What the schedule says its incarnation is; nothing where there is none.
 pub(crate) async fn read_incarnation(redis: &Redis, keys: &ScheduleKeys) -> Result<Option<String>, Fault> {
     redis.command(redis::cmd("HGET").arg(&keys.meta).arg("incarnation")).await
-}
-
-/// Counts seats that an account owns towards its limit, before the schedule is set up for a new epoch.
-pub(crate) async fn note_owned(hall: Hall<'_>, user: &UserId, seats: &[SeatId]) -> Result<(), Fault> {
-    let own = hall.keys.user(user);
-    let mut add = redis::cmd("ZADD");
-    add.arg(&own);
-    for seat in seats {
-        add.arg(NEVER_MS).arg(seat.as_str());
-    }
-    hall.redis.command::<()>(&add).await?;
-    hall.redis.command::<()>(redis::cmd("PERSIST").arg(&own)).await
 }
 
 fn seat_args(call: Call, seats: &[SeatId]) -> Call {

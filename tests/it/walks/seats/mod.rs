@@ -1,6 +1,7 @@
 //! A walk through one schedule's seats: holds, payments, sales, and what time and crashes do to them.
 
 mod checks;
+mod loss;
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ const SEATS: usize = 30;
 const PEOPLE: usize = 10;
 const LIMIT: usize = 4;
 const HOLD_MS: i64 = 300_000;
-const WORDS: [&str; 16] = [
+const WORDS: [&str; 17] = [
     "held",
     "taken",
     "limit",
@@ -31,6 +32,7 @@ const WORDS: [&str; 16] = [
     "sold over a hold",
     "swept",
     "forgotten",
+    "payment lost",
 ];
 
 #[test]
@@ -306,34 +308,6 @@ impl Walk {
         let args = [incarnation(self.epoch + 1), held.user.clone(), id.clone(), "1".to_owned(), "1".to_owned()];
         assert_eq!(self.call(verb, (&held.user, &id, &held.seats), &args), ["lost"], "{verb}");
         format!("{verb} in another epoch")
-    }
-
-    /// Redis is back, with its data or without: what is sold is told again.
-    fn forget(&mut self) -> String {
-        if self.random.random_bool(0.5) {
-            self.scripts.run::<()>(&["FLUSHDB"]);
-            self.reservations.clear();
-            if self.random.random_bool(0.7) {
-                self.sold.clear(); // as good as another schedule
-            }
-        }
-        self.seen.note("forgotten");
-        self.set_up();
-        "a restart".to_owned()
-    }
-
-    fn set_up(&mut self) {
-        self.epoch += 1;
-        for (seat, by) in &self.sold {
-            let own = self.scripts.key(&format!("user:{}", self.owners[by]));
-            self.scripts.run::<i64>(&["ZADD", &own, "9000000000000000", seat]);
-        }
-        let pairs = self.sold.iter().flat_map(|(seat, by)| [seat.clone(), by.clone()]);
-        let args: Vec<_> = std::iter::once(self.epoch.to_string()).chain(pairs).collect();
-        assert_eq!(self.call("restore_sold", ("", "", &[]), &args), ["restored"]);
-        let args = [incarnation(self.epoch), self.epoch.to_string()];
-        assert_eq!(self.call("setup_schedule", ("", "", &[]), &args), ["ready"]);
-        assert_eq!(self.call("setup_schedule", ("", "", &[]), &args), ["older"]);
     }
 
     fn set(&mut self, id: &str, state: State) {
