@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Notes what the stock and the load advise: how many may be inside, and how many may come in a second.
+-- Notes what the stock and the load advise: how many may be inside, and how many may come in a second. Who does not
+-- know the stock changes nothing of what another says of it, as long as that counts.
 --
 -- KEYS[1] hash: the room's settings and counters
 -- ARGV[1] incarnation
@@ -14,7 +15,7 @@
 
 local room, adviser = KEYS[1], ARGV[2]
 
-local told = redis.call('HMGET', room, 'incarnation', 'loadRate', 'loadBy', 'loadUntil')
+local told = redis.call('HMGET', room, 'incarnation', 'loadRate', 'loadBy', 'loadUntil', 'stockUntil')
 if told[1] ~= ARGV[1] then
   return {'lost'}
 end
@@ -25,5 +26,10 @@ local valid_until = string.format('%.0f', now + tonumber(ARGV[6]))
 if told[3] == adviser or now >= tonumber(told[4] or 0) or tonumber(ARGV[5]) < tonumber(told[2]) then
   redis.call('HSET', room, 'loadRate', ARGV[5], 'loadBy', adviser, 'loadUntil', valid_until)
 end
-redis.call('HSET', room, 'seatsLeft', ARGV[3], 'stockVisits', ARGV[4], 'advisedUntil', valid_until)
+if ARGV[3] ~= '' then
+  redis.call('HSET', room, 'seatsLeft', ARGV[3], 'stockVisits', ARGV[4], 'stockUntil', valid_until)
+elseif now >= tonumber(told[5] or 0) then
+  redis.call('HSET', room, 'seatsLeft', '', 'stockVisits', ARGV[4])
+end
+redis.call('HSET', room, 'advisedUntil', valid_until)
 return {'noted'}

@@ -1,4 +1,6 @@
 //! What a crash left undone, and what time ends: done again and again, by any process.
+//!
+//! Where one of many fails, the others are looked after all the same; the first failure is told at the end.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,19 +18,31 @@ const AT_ONCE: u32 = 100;
 
 /// Tells Redis what the outbox says that it must still be told.
 pub async fn settle_outbox(booking: &Booking) -> Result<(), Fault> {
+    let mut outcome = Ok(());
     for Due { id, owed } in ledger::outbox_due(&booking.ledger, i64::from(AT_ONCE)).await? {
-        match owed {
-            Owed::Project(changed) => {
-                ledger::project(&booking.ledger, &changed.user_id, changed.balance, changed.version).await?;
-            }
-            Owed::Settle(settle) => tell_settled(booking, &settle).await?,
+        let told = tell_owed(booking, &owed).await;
+        if told.is_ok() {
+            ledger::outbox_done(&booking.ledger, id);
         }
-        ledger::outbox_done(&booking.ledger, id);
+        outcome = outcome.and(told);
     }
+    outcome.and(measure_outbox(booking).await)
+}
+
+async fn measure_outbox(booking: &Booking) -> Result<(), Fault> {
     let (pending, oldest_seconds) = ledger::outbox_pending(&booking.ledger).await?;
     metrics::gauge!("anteroom_outbox_pending").set(f64::from(u32::try_from(pending).unwrap_or(u32::MAX)));
     metrics::gauge!("anteroom_outbox_oldest_seconds").set(oldest_seconds);
     Ok(())
+}
+
+async fn tell_owed(booking: &Booking, owed: &Owed) -> Result<(), Fault> {
+    match owed {
+        Owed::Project(changed) => {
+            ledger::project(&booking.ledger, &changed.user_id, changed.balance, changed.version).await
+        }
+        Owed::Settle(settle) => tell_settled(booking, settle).await,
+    }
 }
 
 async fn tell_settled(booking: &Booking, settle: &Settle) -> Result<(), Fault> {
@@ -54,12 +68,19 @@ fn as_reservation(payment: Payment) -> Reservation {
 
 /// Settles payments that have been under way for longer than a payment takes: their process died, or Postgres did.
 pub async fn settle_stale(booking: &Booking) -> Result<(), Fault> {
+    let mut outcome = Ok(());
     for schedule in booking.seats.all() {
-        for id in seats::stale(&booking.seats, &schedule, AT_ONCE).await? {
-            settle_one(booking, &schedule, &id).await?;
-        }
+        outcome = outcome.and(settle_stale_of(booking, &schedule).await);
     }
-    Ok(())
+    outcome
+}
+
+async fn settle_stale_of(booking: &Booking, schedule: &Arc<Schedule>) -> Result<(), Fault> {
+    let mut outcome = Ok(());
+    for id in seats::stale(&booking.seats, schedule, AT_ONCE).await? {
+        outcome = outcome.and(settle_one(booking, schedule, &id).await);
+    }
+    outcome
 }
 
 async fn settle_one(booking: &Booking, schedule: &Arc<Schedule>, id: &ReservationId) -> Result<(), Fault> {
@@ -79,17 +100,22 @@ async fn settle_one(booking: &Booking, schedule: &Arc<Schedule>, id: &Reservatio
     }
 }
 
-/// Ends holds whose time is over, in every schedule, and sees what is free.
+/// Ends holds whose time is over, in every schedule, and sees what is free. A room of which not every schedule could be
+/// looked at is told nothing: it would take too few for what is left.
 pub async fn sweep_holds(booking: &Booking) -> Result<(), Fault> {
     let started = clock::now();
-    let mut left: HashMap<RoomName, usize> = HashMap::new();
+    let mut outcome = Ok(());
+    let mut left: HashMap<RoomName, Option<usize>> = HashMap::new();
     for schedule in booking.seats.all() {
-        let [available, held, _] = seats::availability(&booking.seats, &schedule).await?.counts;
-        *left.entry(schedule.room.clone()).or_default() += available + held;
+        let seen = seats::availability(&booking.seats, &schedule).await;
+        let unsold = seen.as_ref().ok().map(|seen| seen.counts[0] + seen.counts[1]);
+        let of_room = left.entry(schedule.room.clone()).or_insert(Some(0));
+        *of_room = of_room.zip(unsold).map(|(before, more)| before + more);
+        outcome = outcome.and(seen.map(drop));
     }
-    for (room, seats) in left {
+    for (room, seats) in left.into_iter().filter_map(|(room, seats)| Some((room, seats?))) {
         queue::note_stock(&booking.queue, &room, u64::try_from(seats).unwrap_or(u64::MAX));
     }
     tracing::trace!(took = ?started.elapsed(), "holds swept");
-    Ok(())
+    outcome
 }

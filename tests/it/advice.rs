@@ -1,5 +1,6 @@
 //! What the stock and the load advise, in a whole service.
 
+use anteroom::booking;
 use anteroom::cli::seed;
 use anteroom::queue::{self, Strain};
 use reqwest::Method;
@@ -40,6 +41,17 @@ async fn a_room_lets_in_no_more_than_its_seats_need_and_says_when_it_is_sold_out
     let place = until(told).await;
     assert_eq!((&place["status"], &place["eta"]), (&json!("waiting"), &json!(null)));
     assert_eq!(service.get("/queue/rooms/other", "").await.body["state"], "sold-out");
+    service.assert_invariants().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_that_cannot_be_read_keeps_no_other_room_from_being_told_its_stock() {
+    let service = TestService::start(&[]).await;
+    service.redis(&["SET", "anteroom:{s:12345}:held", "no set"]);
+    service.other_room().await;
+    until(async || booking::sweep_holds(&service.service.app.booking).await.is_err().then_some(())).await;
+    until(async || (room(&service, "other").await["seatsLeft"] == 2).then_some(())).await;
+    service.redis(&["DEL", "anteroom:{s:12345}:held"]);
     service.assert_invariants().await;
 }
 

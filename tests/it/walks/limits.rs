@@ -59,6 +59,13 @@ impl Hall {
         assert_eq!(self.call("advise", &args), ["noted"]);
     }
 
+    /// Advice of a process that has not counted the seats.
+    fn advise_blindly(&mut self, adviser: &str) {
+        let epoch = incarnation(EPOCH);
+        let args = [epoch.as_str(), adviser, "", "1000000000", "1000000000", "600000"].map(str::to_owned);
+        assert_eq!(self.call("advise", &args), ["noted"]);
+    }
+
     fn join(&mut self, user: &str) -> String {
         let nothing_drawn = [String::new(), "0".to_owned(), "0".to_owned()];
         let args = [&[incarnation(EPOCH), user.to_owned(), "1".to_owned()][..], &nothing_drawn].concat();
@@ -197,4 +204,19 @@ fn what_the_stock_needs_and_what_the_load_allows_are_heeded_by_every_way_in() {
     hall.scripts.run::<i64>(&["HSET", &room, "advisedUntil", LONG_AGO]);
     hall.pass(1_000);
     assert_eq!(hall.admit(500).0, 39, "advice that is too old does not count");
+}
+
+#[test]
+fn who_has_not_counted_the_seats_leaves_what_another_says_of_them_while_it_counts() {
+    let mut hall = Hall::open("anteroom:{stock}:", &[("capacity", "1000"), ("admitPerSecond", "500")]);
+    let stock = |hall: &mut Hall| ["seatsLeft", "stockVisits"].map(|name| hall.field(name).unwrap());
+    hall.advise_blindly("b");
+    assert_eq!(stock(&mut hall), ["", "1000000000"]);
+    hall.advise("a", 3, "1000000000");
+    hall.advise_blindly("b");
+    assert_eq!(stock(&mut hall), ["3", "3"]);
+    let room = hall.scripts.key("room");
+    hall.scripts.run::<i64>(&["HSET", &room, "stockUntil", LONG_AGO]);
+    hall.advise_blindly("b");
+    assert_eq!(stock(&mut hall), ["", "1000000000"], "nobody has counted them for too long");
 }

@@ -7,11 +7,15 @@ use super::super::incarnation;
 use super::Walk;
 use super::state::Line;
 
+/// More visits than any room has: what is advised where the stock is not known.
+const MANY: i64 = 1_000_000_000;
+
 /// What was advised last, and what of it counts.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Advice {
     counts: bool,
     visits: i64,
+    stock_counts: bool,
     per_second: f64,
     by: &'static str,
     load_counts: bool,
@@ -28,23 +32,30 @@ impl Advice {
 }
 
 impl Walk {
-    /// Two processes advise, sometimes what is too old at once.
+    /// Two processes advise, sometimes what is too old at once, and sometimes without knowing the stock.
     pub(super) fn advise(&mut self) -> String {
         let adviser = *["one", "two"].choose(&mut self.random).unwrap();
-        let visits = *[0, 2, 4, 6, 1_000_000_000, 1_000_000_000].choose(&mut self.random).unwrap();
+        let known = *[Some(0), Some(2), Some(4), Some(6), Some(MANY), None].choose(&mut self.random).unwrap();
+        let visits = known.unwrap_or(MANY);
         let per_second = *[0.5, 100.0, 1e9, 1e9, 1e9, 1e9].choose(&mut self.random).unwrap();
         let counts = self.random.random_bool(0.7);
         let valid_ms = if counts { "3600000" } else { "0" };
-        let told = [adviser.to_owned(), visits.to_string(), visits.to_string(), per_second.to_string()];
+        let seats_left = known.map(|seats: i64| seats.to_string()).unwrap_or_default();
+        let told = [adviser.to_owned(), seats_left, visits.to_string(), per_second.to_string()];
         let args = [&[incarnation(self.epoch)][..], &told, &[valid_ms.to_owned()]].concat();
         assert_eq!(self.call("advise", "", &args), ["noted"]);
         let advice = &mut self.advice;
         if advice.by == adviser || !advice.load_counts || per_second < advice.per_second {
             (advice.per_second, advice.by, advice.load_counts) = (per_second, adviser, counts);
         }
-        (advice.visits, advice.counts) = (visits, counts);
-        let stored: f64 = Line::read(&mut self.scripts).room["loadRate"].parse().unwrap();
+        if known.is_some() || !advice.stock_counts {
+            (advice.visits, advice.stock_counts) = (visits, counts && known.is_some());
+        }
+        advice.counts = counts;
+        let room = Line::read(&mut self.scripts).room;
+        let stored: f64 = room["loadRate"].parse().unwrap();
         assert!((stored - self.advice.per_second).abs() < 1e-9, "{stored} {:?}", self.advice);
+        assert_eq!(room["stockVisits"], self.advice.visits.to_string(), "{:?}", self.advice);
         self.seen.note("advised");
         format!("advise {args:?}")
     }
