@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -16,7 +17,7 @@ use crate::booking::{self, Key, Reserved, Standing};
 use crate::clock;
 use crate::ids::{Points, ReservationId, ScheduleId, SeatId};
 use crate::refusals;
-use crate::seats::{self, Listed, ReservationState, Wanted};
+use crate::seats::{self, Listed, ReservationState, Schedule, Snapshot, Wanted};
 
 /// Seats of one reservation at most.
 const SEATS_AT_ONCE: usize = 4;
@@ -53,6 +54,21 @@ pub(super) struct Date {
     price_from: Points,
 }
 
+impl Date {
+    fn of(schedule: &Schedule, snapshot: &Snapshot) -> Self {
+        Self {
+            schedule_id: schedule.id,
+            concert_id: schedule.concert.to_string(),
+            title: schedule.title.clone(),
+            venue: schedule.venue.clone(),
+            starts_at: clock::rfc3339(schedule.starts_at),
+            available_seats: snapshot.counts[0],
+            total_seats: schedule.plan.seats.len(),
+            price_from: schedule.plan.price_from(),
+        }
+    }
+}
+
 /// The schedules of the caller's room.
 #[utoipa::path(
     get, path = "/reservations/available/dates", tag = "booking", security(("bearer" = [])), params(DatesQuery),
@@ -64,21 +80,11 @@ pub(super) async fn dates(
     Query(query): Query<DatesQuery>,
 ) -> Result<Response, Problem> {
     account.must_be(query.user_id.as_deref())?;
-    let mut dates = Vec::new();
-    let wanted = |concert: i64| query.concert_id.as_ref().is_none_or(|id| *id == concert.to_string());
-    for schedule in app.seats.schedules_of(account.room()).into_iter().filter(|one| wanted(one.concert)) {
-        let snapshot = seats::availability(&app.seats, &schedule).await?;
-        dates.push(Date {
-            schedule_id: schedule.id,
-            concert_id: schedule.concert.to_string(),
-            title: schedule.title.clone(),
-            venue: schedule.venue.clone(),
-            starts_at: clock::rfc3339(schedule.starts_at),
-            available_seats: snapshot.counts[0],
-            total_seats: schedule.plan.seats.len(),
-            price_from: schedule.plan.price_from(),
-        });
-    }
+    let mut schedules = app.seats.schedules_of(account.room());
+    schedules.retain(|one| query.concert_id.as_ref().is_none_or(|id| *id == one.concert.to_string()));
+    let snapshots = schedules.iter().map(|schedule| seats::availability(&app.seats, schedule));
+    let snapshots = try_join_all(snapshots).await?;
+    let dates = schedules.iter().zip(&snapshots).map(|(schedule, snapshot)| Date::of(schedule, snapshot)).collect();
     Ok(axum::Json(Dates { dates }).into_response())
 }
 

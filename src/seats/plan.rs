@@ -42,12 +42,14 @@ pub struct Plan {
     /// In the plan's order.
     pub seats: Vec<Seat>,
     index: HashMap<SeatId, usize>,
+    price_from: Points,
 }
 
 impl Plan {
     pub(super) fn new(seats: Vec<Seat>) -> Self {
         let index = seats.iter().enumerate().map(|(at, seat)| (seat.label.clone(), at)).collect();
-        Self { seats, index }
+        let price_from = seats.iter().map(|seat| seat.price).min().unwrap_or_default();
+        Self { seats, index, price_from }
     }
 
     /// Where in the plan's order a seat stands.
@@ -62,7 +64,7 @@ impl Plan {
 
     /// The lowest price.
     pub fn price_from(&self) -> Points {
-        self.seats.iter().map(|seat| seat.price).min().unwrap_or_default()
+        self.price_from
     }
 }
 
