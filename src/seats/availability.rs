@@ -11,7 +11,7 @@ use super::recovery::believing;
 use crate::clock;
 use crate::error::Fault;
 use crate::ids::Epoch;
-use crate::store::scripts::seats::{self as scripts, Census, Changed};
+use crate::store::scripts::seats::{self as scripts, Census, Changed, Hall, Known};
 
 /// No snapshot is shown that is older, ms.
 const OLDEST_MS: u64 = 250;
@@ -52,6 +52,8 @@ pub struct Snapshot {
     epoch: Epoch,
     /// How many are free, held and sold.
     pub counts: [usize; 3],
+    /// How many Redis has as sold, in the plan or not.
+    sold: usize,
     statuses: Vec<SeatStatus>,
     available_json: OnceLock<Bytes>,
     all_json: OnceLock<Bytes>,
@@ -100,18 +102,39 @@ impl Snapshot {
         Bytes::from(json)
     }
 
-    fn new(plan: &Plan, epoch: Epoch, changed: &Changed) -> Self {
-        let mut statuses = vec![SeatStatus::Available; plan.seats.len()];
-        for (seats, status) in [(&changed.held, SeatStatus::Held), (&changed.sold, SeatStatus::Sold)] {
-            for at in seats.iter().filter_map(|seat| plan.position(seat)) {
-                statuses[at] = status;
+    /// The seats after a change. Which are sold is what Redis told, or what was known; nothing where neither is there.
+    fn after(changed: &Changed, plan: &Plan, epoch: Epoch, known: Option<&Arc<Self>>) -> Option<Self> {
+        let (mut statuses, sold) = match (&changed.sold, known) {
+            (Some(sold), _) => (marked_sold(plan, sold), sold.len()),
+            (None, Some(known)) => (known.without_holds(), known.sold),
+            (None, None) => return None,
+        };
+        for at in changed.held.iter().filter_map(|seat| plan.position(seat)) {
+            if statuses[at] == SeatStatus::Available {
+                statuses[at] = SeatStatus::Held;
             }
         }
         let count = |wanted| statuses.iter().filter(|status| **status == wanted).count();
         let counts = [count(SeatStatus::Available), count(SeatStatus::Held), count(SeatStatus::Sold)];
         let (available_json, all_json) = (OnceLock::new(), OnceLock::new());
-        Self { version: changed.version, epoch, counts, statuses, available_json, all_json }
+        Some(Self { version: changed.version, epoch, counts, sold, statuses, available_json, all_json })
     }
+
+    fn without_holds(&self) -> Vec<SeatStatus> {
+        let freed = |status: &SeatStatus| match status {
+            SeatStatus::Sold => SeatStatus::Sold,
+            SeatStatus::Held | SeatStatus::Available => SeatStatus::Available,
+        };
+        self.statuses.iter().map(freed).collect()
+    }
+}
+
+fn marked_sold(plan: &Plan, sold: &[String]) -> Vec<SeatStatus> {
+    let mut statuses = vec![SeatStatus::Available; plan.seats.len()];
+    for at in sold.iter().filter_map(|seat| plan.position(seat)) {
+        statuses[at] = SeatStatus::Sold;
+    }
+    statuses
 }
 
 /// The seats of a schedule, at most 250 ms old.
@@ -126,20 +149,30 @@ pub async fn availability(seats: &Seats, schedule: &Arc<Schedule>) -> Result<Arc
     // The age counts from before the question: what changed after it may be missing from the answer.
     let asked_at_ms = clock::uptime_ms();
     let known = schedule.snapshot.load_full();
-    let version = known.as_ref().filter(|known| known.epoch == schedule.epoch()).map(|known| known.version);
-    let told = believing!(seats, schedule, |hall| scripts::availability(hall, version))?;
-    if told.swept > 0 {
-        metrics::counter!("anteroom_hold_expirations_total").increment(told.swept);
+    let (swept, snapshot) = believing!(seats, schedule, |hall| look(hall, &schedule.plan, known.as_ref()))?;
+    if swept > 0 {
+        metrics::counter!("anteroom_hold_expirations_total").increment(swept);
     }
-    let snapshot = match (told.changed, known) {
-        (None, Some(known)) => known,
-        (Some(changed), _) => Arc::new(Snapshot::new(&schedule.plan, schedule.epoch(), &changed)),
-        (None, None) => return Err(Fault::Defect("no seats, and no change of them".into())),
-    };
-    schedule.snapshot.store(Some(Arc::clone(&snapshot)));
+    if known.is_none_or(|known| !Arc::ptr_eq(&known, &snapshot)) {
+        schedule.snapshot.store(Some(Arc::clone(&snapshot)));
+        count(schedule, &snapshot);
+    }
     schedule.snapshot_at_ms.store(asked_at_ms, Ordering::Release);
-    count(schedule, &snapshot);
     Ok(snapshot)
+}
+
+/// How many holds Redis ended just now, and the seats as it has them. Of what is known, only what is of the epoch that
+/// is asked about is any help: in another one the same version may stand for other seats.
+async fn look(hall: Hall<'_>, plan: &Plan, known: Option<&Arc<Snapshot>>) -> Result<(u64, Arc<Snapshot>), Fault> {
+    let known = known.filter(|known| known.epoch == hall.epoch);
+    let told = known.map(|known| Known { version: known.version, sold: known.sold });
+    let answer = scripts::availability(hall, told).await?;
+    let snapshot = match &answer.changed {
+        None => known.cloned(),
+        Some(changed) => Snapshot::after(changed, plan, hall.epoch, known).map(Arc::new),
+    };
+    let snapshot = snapshot.ok_or_else(|| Fault::Defect("seats were left out that nobody knows".into()))?;
+    Ok((answer.swept, snapshot))
 }
 
 /// Every hold and sale at one moment, for the invariants.
@@ -159,5 +192,31 @@ fn count(schedule: &Schedule, snapshot: &Snapshot) {
     for (state, count) in ["available", "held", "sold"].into_iter().zip(snapshot.counts) {
         metrics::gauge!("anteroom_seats", "schedule" => schedule.id.to_string(), "state" => state)
             .set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::plan_of;
+    use super::*;
+
+    fn changed(version: u64, held: &[&str], sold: Option<&[&str]>) -> Changed {
+        let owned = |seats: &[&str]| -> Vec<String> { seats.iter().map(|seat| (*seat).to_owned()).collect() };
+        Changed { version, held: owned(held), sold: sold.map(owned) }
+    }
+
+    #[test]
+    fn which_seats_are_sold_is_known_from_before_where_it_is_left_out() {
+        let plan = plan_of(&[("A", 4)]);
+        let states = |snapshot: &Snapshot| [0, 1, 2, 3].map(|at| snapshot.state(at));
+        let told = changed(1, &["A1", "A2"], Some(&["A2", "A3", "Z9"]));
+        let first = Snapshot::after(&told, &plan, Epoch(1), None).map(Arc::new).unwrap();
+        assert_eq!(states(&first), ["held", "sold", "sold", "available"]);
+        assert_eq!((first.counts, first.sold), ([1, 1, 2], 3), "what the plan has not is counted as Redis counts");
+
+        let next = Snapshot::after(&changed(2, &["A4", "A3"], None), &plan, Epoch(1), Some(&first)).unwrap();
+        assert_eq!(states(&next), ["available", "sold", "sold", "held"]);
+        assert_eq!((next.version, next.counts, next.sold), (2, [1, 1, 2], 3));
+        assert!(Snapshot::after(&changed(3, &[], None), &plan, Epoch(1), None).is_none(), "nobody knows them");
     }
 }

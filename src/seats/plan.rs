@@ -68,6 +68,20 @@ impl Plan {
     }
 }
 
+/// A plan of rows with so many seats each.
+#[cfg(test)]
+pub(super) fn plan_of(rows: &[(&str, i32)]) -> Plan {
+    let mut seats = Vec::new();
+    for (row, count) in rows {
+        for number in 1..=*count {
+            let label = SeatId::parse(&format!("{row}{number}")).unwrap();
+            let (section, row, price) = ("Floor".to_owned(), (*row).to_owned(), Points(100));
+            seats.push(Seat { label, section, row, number, price, json: String::new() });
+        }
+    }
+    Plan::new(seats)
+}
+
 /// One performance, as this process knows it.
 pub struct Schedule {
     /// Its id.

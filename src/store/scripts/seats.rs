@@ -207,6 +207,14 @@ pub(crate) async fn settle(hall: Hall<'_>, claim: Claim<'_>, keep_ms: i64) -> Re
     (1..=reply.texts_from(1)?.len()).map(|at| reservation_at(&reply, at)).collect()
 }
 
+/// What a caller knows of a schedule's seats in the epoch it believes in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known {
+    pub(crate) version: u64,
+    /// How many are sold.
+    pub(crate) sold: usize,
+}
+
 /// What is held and what is sold, where that changed.
 #[derive(Debug)]
 pub(crate) struct Availability {
@@ -219,17 +227,20 @@ pub(crate) struct Availability {
 pub(crate) struct Changed {
     pub(crate) version: u64,
     pub(crate) held: Vec<String>,
-    pub(crate) sold: Vec<String>,
+    /// Nothing where the same are sold as the caller knows.
+    pub(crate) sold: Option<Vec<String>>,
 }
 
-pub(crate) async fn availability(hall: Hall<'_>, known_version: Option<u64>) -> Result<Availability, Fault> {
+pub(crate) async fn availability(hall: Hall<'_>, known: Option<Known>) -> Result<Availability, Fault> {
     let k = hall.keys;
-    let known = known_version.map(|version| version.to_string()).unwrap_or_default();
+    let version = known.map(|known| known.version.to_string()).unwrap_or_default();
+    let sold = known.map(|known| known.sold.to_string()).unwrap_or_default();
     let call = Call::new(&AVAILABILITY, &[&k.meta, &k.held, &k.sold]);
-    let reply: Reply = hall.redis.call_in(hall.epoch.0, call, |c| c.arg(known)).await?;
+    let reply: Reply = hall.redis.call_in(hall.epoch.0, call, |c| c.arg(version).arg(sold)).await?;
     let changed = match reply.word()? {
         "same" => None,
-        "changed" => Some(Changed { version: reply.count(2)?, held: reply.list(3)?, sold: reply.list(4)? }),
+        "held" => Some(Changed { version: reply.count(2)?, held: reply.list(3)?, sold: None }),
+        "changed" => Some(Changed { version: reply.count(2)?, held: reply.list(3)?, sold: Some(reply.list(4)?) }),
         _ => return Err(reply.unexpected()),
     };
     Ok(Availability { swept: reply.count(1)?, changed })

@@ -262,14 +262,21 @@ impl Walk {
     }
 
     fn availability(&mut self) -> String {
-        let args = [incarnation(self.epoch), self.version.to_string()];
+        let (sold, more) = (self.sold.len().to_string(), (self.sold.len() + 1).to_string());
+        let args = [incarnation(self.epoch), self.now_version().to_string(), sold.clone()];
         let answer = self.call("availability", ("", "", &[]), &args);
-        if answer[1] != "0" {
+        if answer[1] == "0" {
+            assert_eq!(answer[0], "same");
+        } else {
+            assert_eq!(answer[0], "held");
             self.seen.note("swept");
         }
-        let version = self.now_version().to_string();
-        let same = self.call("availability", ("", "", &[]), &[incarnation(self.epoch), version]);
-        assert_eq!(same, ["same", "0"]);
+        let (version, none) = (self.now_version().to_string(), String::new());
+        let asked = [([&version, &sold], "same"), ([&none, &sold], "held"), ([&none, &none], "changed")];
+        for ([version, sold], word) in asked.into_iter().chain([([&none, &more], "changed")]) {
+            let args = [incarnation(self.epoch), version.clone(), sold.clone()];
+            assert_eq!(self.call("availability", ("", "", &[]), &args)[..2], [word, "0"]);
+        }
         format!("availability {answer:?}")
     }
 
