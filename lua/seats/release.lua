@@ -9,13 +9,14 @@
 -- ARGV[1] incarnation
 -- ARGV[2] userId
 -- ARGV[3] reservation
--- ARGV[4..] seats, in the order of their keys
+-- ARGV[4] how long it is remembered once cancelled, ms
+-- ARGV[5..] seats, in the order of their keys
 --
 -- Answers: 'lost'; 'unknown' (there is none, or it is another's); 'paying'; 'confirmed'; 'cancelled'.
 -- Cost: O(seats · log n).
 
 local meta, held, own, reservation = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local user, id, NEVER_MS = ARGV[2], ARGV[3], 9000000000000000
+local user, id, FIRST_SEAT, FIRST_HOLD, NEVER_MS = ARGV[2], ARGV[3], 5, 5, 9000000000000000
 
 if redis.call('HGET', meta, 'incarnation') ~= ARGV[1] then
   return {'lost'}
@@ -30,16 +31,18 @@ end
 if told[2] == 'confirmed' then
   return {'confirmed'}
 end
-for i = 4, #ARGV do
-  local holder, by = string.match(redis.call('GET', KEYS[i + 1]) or '', '^(%S+) (%S+)')
+for i = FIRST_SEAT, #ARGV do
+  local hold_key = KEYS[FIRST_HOLD + i - FIRST_SEAT]
+  local holder, by = string.match(redis.call('GET', hold_key) or '', '^(%S+) (%S+)')
   if holder == id then
     redis.call('ZREM', own, ARGV[i])
     redis.call('ZREM', held, ARGV[i])
-    redis.call('DEL', KEYS[i + 1])
+    redis.call('DEL', hold_key)
     redis.call('HINCRBY', meta, 'version', 1)
   elseif by ~= user and tonumber(redis.call('ZSCORE', own, ARGV[i]) or NEVER_MS) < NEVER_MS then
     redis.call('ZREM', own, ARGV[i]) -- sold to another: it counts towards no limit of this account any more
   end
 end
 redis.call('HSET', reservation, 'state', 'cancelled')
+redis.call('PEXPIRE', reservation, ARGV[4], 'LT') -- cancelling again does not prolong it
 return {'cancelled'}

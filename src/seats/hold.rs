@@ -141,18 +141,25 @@ async fn hold_named(
         seats_per_user: seats.most_per_user,
         key_digest: asking.key_digest,
     };
-    match believing!(seats, schedule, |hall| scripts::hold(hall, claim, limits))? {
-        HoldAnswer::Held { expires_ms } => Ok(Reservation {
-            id,
-            schedule: schedule.id,
-            user: asking.user.clone(),
-            seats: named.to_vec(),
-            amount,
-            state: ReservationState::Held,
-            expires_ms: Some(expires_ms),
-            attempt: None,
-        }),
-        HoldAnswer::Repeated { reservation } | HoldAnswer::Yours { reservation } => {
+    let answer = believing!(seats, schedule, |hall| scripts::hold(hall, claim, limits))?;
+    let made = |id, state, expires_ms| Reservation {
+        id,
+        schedule: schedule.id,
+        user: asking.user.clone(),
+        seats: named.to_vec(),
+        amount,
+        state,
+        expires_ms,
+        attempt: None,
+    };
+    match answer {
+        HoldAnswer::Held { expires_ms } => Ok(made(id, ReservationState::Held, Some(expires_ms))),
+        HoldAnswer::Repeated { reservation } => {
+            let found = reservation::find(seats, schedule, &reservation).await?;
+            // Only what was cancelled is forgotten before its key.
+            Ok(found.unwrap_or_else(|| made(reservation, ReservationState::Cancelled, None)))
+        }
+        HoldAnswer::Yours { reservation } => {
             let found = reservation::find(seats, schedule, &reservation).await?;
             found.ok_or_else(|| Fault::Defect(format!("{reservation} holds seats, and is not there")).into())
         }

@@ -36,6 +36,10 @@ pub use reservation::{
 /// For how long a reservation is remembered after its hold was made, ms: a day, as Idempotency-Keys are.
 pub(crate) const REMEMBERED_MS: i64 = 24 * 3_600 * 1_000;
 
+/// For how long one that was cancelled is remembered, ms: long enough for its owner to see what became of it, and short
+/// enough that who holds and cancels again and again does not fill Redis.
+const CANCELLED_REMEMBERED_MS: i64 = 10 * 60 * 1_000;
+
 /// The seats' own state in this process.
 pub struct Seats {
     pub(crate) redis: Arc<Redis>,

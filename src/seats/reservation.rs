@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::plan::Schedule;
 use super::recovery::believing;
-use super::{REMEMBERED_MS, Seats};
+use super::{CANCELLED_REMEMBERED_MS, REMEMBERED_MS, Seats};
 use crate::clock;
 use crate::error::Fault;
 use crate::ids::{Points, ReservationId, ScheduleId, SeatId, UserId};
@@ -112,7 +112,7 @@ pub enum Cancel {
 /// Cancels a reservation: its seats are free at once.
 pub async fn cancel(seats: &Seats, schedule: &Arc<Schedule>, reservation: &Reservation) -> Result<Cancel, Fault> {
     let claim = reservation.claim();
-    Ok(match believing!(seats, schedule, |hall| scripts::release(hall, claim))? {
+    Ok(match believing!(seats, schedule, |hall| scripts::release(hall, claim, CANCELLED_REMEMBERED_MS))? {
         Released::Unknown => Cancel::Unknown,
         Released::Paying => Cancel::Paying,
         Released::Confirmed => Cancel::Confirmed,

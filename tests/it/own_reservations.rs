@@ -2,7 +2,7 @@
 
 use anteroom::booking;
 use anteroom::ids::{ReservationId, ScheduleId};
-use deadpool_redis::redis::Value;
+use deadpool_redis::redis::{self, Value};
 use serde_json::json;
 
 use crate::support::TestService;
@@ -107,6 +107,35 @@ async fn a_hold_that_is_there_again_after_it_was_paid_is_confirmed() {
         assert_eq!(service.redis(&["EXISTS", &key(left)]), Value::Int(0), "{left}");
     }
     assert_eq!(service.redis(&["PTTL", &key("user:user00001")]), Value::Int(-1), "who owns seats has them for good");
+    service.assert_invariants().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_cancelled_is_soon_forgotten_and_its_key_does_not_mind() {
+    let service = TestService::start(&[]).await;
+    let visitor = service.visitor(1).await;
+    let body = json!({ "scheduleId": SCHEDULE, "seatId": "A1" });
+    let held = service.post_once("/reservations", &visitor, "key", &body).await;
+    let id = held.is(200).text("reservationId");
+    let reservation = key(&format!("reservation:{id}"));
+    let lives_ms = || redis::from_redis_value::<i64>(service.redis(&["PTTL", &reservation])).unwrap();
+    assert!(lives_ms() > 3_600_000);
+    for _ in 0..2 {
+        service.delete(&format!("/reservations/{id}"), &visitor).await.is(204);
+        assert!((1..=600_000).contains(&lives_ms()), "ten minutes");
+    }
+    service.redis(&["PEXPIRE", &reservation, "60000"]);
+    service.delete(&format!("/reservations/{id}"), &visitor).await.is(204);
+    assert!(lives_ms() <= 60_000, "cancelling again does not prolong it");
+
+    // As if the process had ended before it kept its answer.
+    let answers = redis::from_redis_value::<Vec<String>>(service.redis(&["KEYS", "anteroom:{u:user00001}:answer:*"]));
+    for forgotten in answers.unwrap().iter().chain([&reservation]) {
+        service.redis(&["DEL", forgotten]);
+    }
+    let again = service.post_once("/reservations", &visitor, "key", &body).await;
+    assert_eq!((again.is(200).text("reservationId"), again.text("status")), (id, "cancelled"));
+    service.delete(&format!("/reservations/{id}"), &visitor).await.refused(404, "unknown-reservation");
     service.assert_invariants().await;
 }
 

@@ -49,7 +49,7 @@ fn lives_as_told(class: &str, ttl_ms: i64) -> bool {
         "none" => ttl_ms == -1,
         "10 min" => within(HOUR_MS / 6),
         "1 h" | "until the hold ends" => within(HOUR_MS),
-        "24 h" => within(24 * HOUR_MS),
+        "24 h" | "24 h; 10 min once cancelled" => within(24 * HOUR_MS),
         "24 h or none" => ttl_ms == -1 || within(24 * HOUR_MS),
         other => panic!("the table has an unknown TTL: {other}"),
     }

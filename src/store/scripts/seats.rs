@@ -105,7 +105,7 @@ pub(crate) enum Released {
     Cancelled,
 }
 
-pub(crate) async fn release(hall: Hall<'_>, claim: Claim<'_>) -> Result<Released, Fault> {
+pub(crate) async fn release(hall: Hall<'_>, claim: Claim<'_>, keep_ms: i64) -> Result<Released, Fault> {
     let k = hall.keys;
     let (own, reservation) = (k.user(claim.user), k.reservation(claim.reservation));
     let holds: Vec<String> = claim.seats.iter().map(|seat| k.hold(seat)).collect();
@@ -115,7 +115,7 @@ pub(crate) async fn release(hall: Hall<'_>, claim: Claim<'_>) -> Result<Released
     let reply: Reply = hall
         .redis
         .call_in(hall.epoch.0, call, |c| {
-            seat_args(c.arg(claim.user.as_str()).arg(claim.reservation.as_str()), claim.seats)
+            seat_args(c.arg(claim.user.as_str()).arg(claim.reservation.as_str()).arg(keep_ms), claim.seats)
         })
         .await?;
     match reply.word()? {

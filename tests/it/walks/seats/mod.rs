@@ -180,9 +180,10 @@ impl Walk {
 
     fn release(&mut self) -> String {
         let Some((id, held)) = self.some() else { return String::new() };
-        let stranger = self.act("release", ("nobody", &id, &held.seats), &["nobody".to_owned(), id.clone()]);
+        let args = |user: &str| [user, &id, "600000"].map(str::to_owned);
+        let stranger = self.act("release", ("nobody", &id, &held.seats), &args("nobody"));
         assert_eq!(stranger, ["unknown"]);
-        let answer = self.act("release", (&held.user, &id, &held.seats), &[held.user.clone(), id.clone()]);
+        let answer = self.act("release", (&held.user, &id, &held.seats), &args(&held.user));
         match (held.state, answer[0].as_str()) {
             (State::Paying, "paying") => self.seen.note("paying"),
             (State::Confirmed, "confirmed") => self.seen.note("confirmed"),
@@ -252,7 +253,8 @@ impl Walk {
         for other in &answer[1..] {
             let of = self.reservations[other].clone();
             assert!(of.seats.iter().any(|seat| held.seats.contains(seat)));
-            let told = self.act("release", (&of.user, other, &of.seats), &[of.user.clone(), other.clone()]);
+            let args = [&of.user, other, "600000"].map(str::to_owned);
+            let told = self.act("release", (&of.user, other, &of.seats), &args);
             if told[0] == "cancelled" {
                 self.set(other, State::Cancelled);
             }
