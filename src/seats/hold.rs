@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::best::find_together;
+use super::best::{all_together, best_together};
 use super::plan::Schedule;
 use super::recovery::believing;
 use super::reservation::{Reservation, ReservationState};
@@ -105,13 +105,20 @@ async fn hold_best(
     count: usize,
     asking: Asking<'_>,
 ) -> Result<Reservation, HoldRefusal> {
+    let plan = &schedule.plan;
     let mut lost: Vec<SeatId> = Vec::new();
     for attempt in 0..TRIES {
         let snapshot = availability(seats, schedule).await?;
-        let blocks = find_together(&schedule.plan, &snapshot, count, &lost);
+        let free = |at: usize| snapshot.is_free(at) && !lost.contains(&plan.seats[at].label);
         // The first try takes the best; whoever lost a race chooses at random, so that they do not race again.
-        let chosen = if attempt == 0 { 0 } else { rand::random_range(0..blocks.len().max(1)) };
-        let Some(block) = blocks.into_iter().nth(chosen) else { break };
+        let first = if attempt == 0 {
+            best_together(plan, free, count)
+        } else {
+            let all = all_together(plan, free, count);
+            all.get(rand::random_range(0..all.len().max(1))).copied()
+        };
+        let Some(first) = first else { break };
+        let block: Vec<_> = plan.seats[first..first + count].iter().map(|seat| seat.label.clone()).collect();
         match hold_named(seats, schedule, &block, asking).await {
             Err(HoldRefusal::Taken { seats: taken, .. } | HoldRefusal::Sold { seats: taken, .. }) => {
                 lost.extend(taken);

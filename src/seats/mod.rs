@@ -22,7 +22,6 @@ use crate::store::{Db, Redis};
 
 pub(crate) use availability::census;
 pub use availability::{Listed, Snapshot, availability};
-pub use best::find_together;
 pub use hold::{Asking, HoldRefusal, Wanted, hold};
 pub use plan::{Plan, Schedule, Seat, refresh_plans};
 pub use programme::{
