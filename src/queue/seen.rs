@@ -36,6 +36,17 @@ impl Fields<'_> {
         self.number("admitPerSecond").min(load)
     }
 
+    /// The counters of the epoch.
+    fn counters(&self) -> Counters {
+        Counters {
+            joined: self.whole("joined"),
+            admitted: self.whole("admitted"),
+            passed_over: self.whole("passedOver"),
+            ended: self.whole("ended"),
+            over_admitted: self.whole("overAdmitted"),
+        }
+    }
+
     /// Whether the advice counted in this run, which wrote down when it was.
     fn advised(&self) -> bool {
         self.whole("bucketAt") < self.whole("advisedUntil")
@@ -87,17 +98,7 @@ pub(super) fn see(room: &Room, run: &Run, most: u32) {
         recalled: run.recalled,
         admitted: u64::try_from(fields.whole("admitted")).unwrap_or(0),
     };
-    let whole = |name: &str| fields.whole(name);
-    room.tally().note_counters(
-        Epoch(whole("epoch")),
-        Counters {
-            joined: whole("joined"),
-            admitted: whole("admitted"),
-            passed_over: whole("passedOver"),
-            ended: whole("ended"),
-            over_admitted: whole("overAdmitted"),
-        },
-    );
+    room.tally().note_counters(Epoch(fields.whole("epoch")), fields.counters());
     let seats_left = fields.text("seatsLeft").parse().ok().filter(|_| fields.advised());
     let state = match effective_state(fields.text("state"), &|name| fields.whole(name)) {
         State::Open | State::Draining if run.open && seats_left == Some(0) => State::SoldOut,

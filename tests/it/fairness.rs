@@ -1,7 +1,8 @@
 //! The report after a sale: what all processes saw, kept when they are gone.
 
+use anteroom::clock;
 use anteroom::queue::{self, note_fairness};
-use chrono::Utc;
+
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -69,7 +70,7 @@ async fn an_overtaking_that_was_seen_is_told_whoever_saw_it_and_after_a_loss() {
     let people = json!({ "joined": 40, "admitted": 29, "passedOver": 5, "ended": 22, "overAdmitted": 1 });
     assert_eq!(told["people"], people, "what was before the period does not count");
     assert_eq!((&told["waits"]["measured"], &told["waits"]["withinToldP90"]), (&json!(10), &json!(0.75)));
-    let now = Utc::now();
+    let now = clock::utc();
     let (main, long_ago) = ("main".parse().unwrap(), now - chrono::TimeDelta::days(9));
     let all = queue::report(&service.service.app.queue, &main, long_ago, now).await.unwrap();
     assert_eq!(all.order.overtaken, 10);
