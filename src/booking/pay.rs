@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::Booking;
+use super::owned::own_payment;
 use super::reserve::{find_held, paid};
 use crate::error::Fault;
 use crate::ids::{Points, ReservationId, SeatId, UserId, new_uuid};
@@ -68,15 +69,19 @@ pub async fn pay(
     run.await.unwrap_or_else(|e| Err(Fault::Defect(format!("a payment ended in disorder: {e}")).into()))
 }
 
-/// Whether a payment of this reservation has begun, so that its outcome may be asked for without a visit. Asks Redis
-/// and memory alone.
+/// Whether a payment of this reservation has begun, so that its outcome may be asked for without a visit. Redis may have
+/// forgotten a payment that another process made: of who owns seats, Postgres is asked too.
 pub async fn payment_begun(booking: &Booking, user: &UserId, id: &ReservationId) -> Result<bool, Fault> {
     if booking.payments.get(id).is_some_and(|payment| payment.user == *user) {
         return Ok(true);
     }
     let begun = [ReservationState::Paying, ReservationState::Confirmed];
     let held = find_held(booking, id).await?;
-    Ok(held.is_some_and(|(_, held)| held.user == *user && begun.contains(&held.state)))
+    if held.is_some_and(|(_, held)| held.user == *user && begun.contains(&held.state)) {
+        return Ok(true);
+    }
+    let schedule = id.schedule().and_then(|schedule| booking.seats.schedule(schedule));
+    Ok(own_payment(booking, user, id, schedule.as_ref()).await?.is_some())
 }
 
 struct Payer {
@@ -89,16 +94,15 @@ impl Payer {
     async fn pay(&self, amount: Points, key: Option<Key>) -> Result<Paid, PayError> {
         let held = find_held(&self.booking, &self.id).await?;
         let Some((schedule, held)) = held.filter(|(_, held)| held.user == self.user) else {
-            return self.ask_again(amount, key).await;
+            return self.ask_again(PayError::Unknown, amount, key).await;
         };
         for _ in 0..ATTEMPTS {
             let fresh = new_uuid().to_string();
             let begun = seats::begin_payment(&self.booking.seats, &schedule, &held, (&fresh, amount)).await?;
             let attempt = match begun {
                 Begin::Begun(attempt) => attempt,
-                Begin::Confirmed => return self.ask_again(amount, key).await,
-                Begin::Unknown => return self.refuse(PayError::Unknown, key).await,
-                Begin::Expired => return self.refuse(PayError::Expired, key).await,
+                Begin::Confirmed | Begin::Unknown => return self.ask_again(PayError::Unknown, amount, key).await,
+                Begin::Expired => return self.ask_again(PayError::Expired, amount, key).await,
                 Begin::OtherAmount(costs) => return self.refuse(PayError::OtherAmount(costs), key).await,
             };
             if let Some(until_ms) = held.expires_ms
@@ -175,23 +179,29 @@ impl Payer {
         if replayed { PayError::Before(Box::new(error)) } else { error }
     }
 
-    /// The reservation is not one that Redis would pay: it may have been paid before. Under a key, the first answer
-    /// counts.
-    async fn ask_again(&self, amount: Points, key: Option<Key>) -> Result<Paid, PayError> {
-        if let Some(key) = &key
-            && let Some(first) = ledger::recorded_answer(&self.booking.ledger, &self.user, key).await?
-        {
+    /// The reservation is not one that Redis would pay: it may have been paid before, also where Redis knows nothing of
+    /// that. So its word alone refuses nothing for good: Postgres is asked first. Under a key, the first answer counts.
+    async fn ask_again(&self, refusal: PayError, amount: Points, key: Option<Key>) -> Result<Paid, PayError> {
+        if let Some(first) = self.first_answer(key.as_ref()).await? {
             return self.replay(first).await;
         }
         match paid(&self.booking, &self.id).await?.filter(|payment| payment.user == self.user) {
-            Some(payment) if payment.amount != amount => self.refuse(PayError::OtherAmount(payment.amount), key).await,
+            Some(payment) if payment.amount != amount => self.keep(PayError::OtherAmount(payment.amount), key).await,
             Some(payment) => {
                 if let Some(key) = key {
                     ledger::record(&self.booking.ledger, &self.user, key, json!({ PAID_BEFORE: true })).await?;
                 }
                 Ok(self.as_paid((*payment).clone(), false).await?)
             }
-            None => self.refuse(PayError::Unknown, key).await,
+            None => self.keep(refusal, key).await,
+        }
+    }
+
+    /// What is kept under the request's key, where it has one.
+    async fn first_answer(&self, key: Option<&Key>) -> Result<Option<Recorded>, Fault> {
+        match key {
+            Some(key) => ledger::recorded_answer(&self.booking.ledger, &self.user, key).await,
+            None => Ok(None),
         }
     }
 
@@ -220,14 +230,19 @@ impl Payer {
 
     /// A refusal that Postgres had no part in. Under a key, the first answer counts.
     async fn refuse(&self, refusal: PayError, key: Option<Key>) -> Result<Paid, PayError> {
-        let Some(key) = key else { return Err(refusal) };
-        if let Some(first) = ledger::recorded_answer(&self.booking.ledger, &self.user, &key).await? {
-            return self.replay(first).await;
+        match self.first_answer(key.as_ref()).await? {
+            Some(first) => self.replay(first).await,
+            None => self.keep(refusal, key).await,
         }
-        if let Some(answer) = write_refusal(&refusal) {
-            ledger::record(&self.booking.ledger, &self.user, key, answer).await?;
+    }
+
+    /// A refusal, kept under its key. Who used the key at the same time may have been the first.
+    async fn keep(&self, refusal: PayError, key: Option<Key>) -> Result<Paid, PayError> {
+        let (Some(key), Some(answer)) = (key, write_refusal(&refusal)) else { return Err(refusal) };
+        match ledger::record(&self.booking.ledger, &self.user, key, answer.clone()).await? {
+            Recorded::Answer(kept) if kept == answer => Err(refusal),
+            first => self.replay(first).await,
         }
-        Err(refusal)
     }
 }
 

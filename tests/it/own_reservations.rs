@@ -175,6 +175,36 @@ async fn who_leaves_is_gone_also_where_one_hold_cannot_be_given_up() {
     service.assert_invariants().await;
 }
 
+/// Red when Redis' word alone refuses. It forgot the second in which this was begun and settled, and has the hold as it
+/// was before; the process that is asked made no payment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paid_reservation_is_not_refused_because_redis_forgot_the_payment() {
+    let service = TestService::start(&[]).await;
+    let other = service.another().await;
+    let payer = service.visitor(1).await;
+    let held = paid(&service, &payer, "A1").await;
+    let reservation = key(&format!("reservation:{}", held.text("reservationId")));
+    service.redis(&["HDEL", &key("sold"), "A1"]);
+    service.redis(&["HSET", &reservation, "state", "held", "expiresAt", "1"]);
+    assert_eq!(other.pay(&payer, &held).await.is(200).text("status"), "confirmed");
+    assert_eq!(service.number("select count(*) from payments where user_id = 'user00001'").await, 1);
+}
+
+/// Red when only Redis and memory say that a payment has begun.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_paid_may_ask_again_without_a_visit_wherever_the_payment_is_forgotten() {
+    let service = TestService::start(&[]).await;
+    let other = service.another().await;
+    let (payer, stranger) = (service.visitor(1).await, service.visitor(2).await);
+    let held = paid(&service, &payer, "A1").await;
+    service.redis(&["DEL", &key(&format!("reservation:{}", held.text("reservationId")))]);
+    for token in [&payer, &stranger] {
+        service.delete("/queue/position", token).await.is(204);
+    }
+    other.pay(&stranger, &held).await.refused(403, "not-admitted");
+    assert_eq!(other.pay(&payer, &held).await.is(200).text("status"), "confirmed");
+}
+
 async fn paid(service: &TestService, token: &str, seat: &str) -> Answer {
     let held = service.hold(token, SCHEDULE, seat).await;
     service.pay(token, held.is(200)).await.is(200);
