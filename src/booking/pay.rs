@@ -69,8 +69,8 @@ pub async fn pay(
     run.await.unwrap_or_else(|e| Err(Fault::Defect(format!("a payment ended in disorder: {e}")).into()))
 }
 
-/// Whether a payment of this reservation has begun, so that its outcome may be asked for without a visit. Redis may have
-/// forgotten a payment that another process made: of who owns seats, Postgres is asked too.
+/// Whether a payment of this reservation has begun, so that its outcome may be asked for without a visit. Redis may
+/// have forgotten a payment that another process made: of who owns seats, Postgres is asked too.
 pub async fn payment_begun(booking: &Booking, user: &UserId, id: &ReservationId) -> Result<bool, Fault> {
     if booking.payments.get(id).is_some_and(|payment| payment.user == *user) {
         return Ok(true);
@@ -145,7 +145,7 @@ impl Payer {
         let paid = match ledger::pay(&self.booking.ledger, order, key).await {
             Err(Refusal::Unknown) => match ledger::settle_unknown(&self.booking.ledger, &self.id, attempt).await? {
                 Settled::Void => return Err(Refusal::AttemptVoid),
-                Settled::Paid(payment) => self.as_paid(payment, true).await?,
+                Settled::Paid(payment) => self.as_just_paid(payment).await?,
             },
             other => other?,
         };
@@ -191,7 +191,7 @@ impl Payer {
                 if let Some(key) = key {
                     ledger::record(&self.booking.ledger, &self.user, key, json!({ PAID_BEFORE: true })).await?;
                 }
-                Ok(self.as_paid((*payment).clone(), false).await?)
+                Ok(self.as_paid((*payment).clone()).await?)
             }
             None => self.keep(refusal, key).await,
         }
@@ -211,7 +211,7 @@ impl Payer {
             Recorded::Paid(paid) => return Ok(Paid { replayed: true, ..paid }),
             Recorded::Answer(answer) if answer[PAID_BEFORE] == true => {
                 let payment = paid(&self.booking, &self.id).await?.ok_or(PayError::Unknown)?;
-                return Ok(Paid { replayed: true, ..self.as_paid((*payment).clone(), false).await? });
+                return Ok(Paid { replayed: true, ..self.as_paid((*payment).clone()).await? });
             }
             Recorded::Answer(answer) => read_refusal(&answer),
             Recorded::Refused(Refusal::Insufficient { balance, shortfall, .. }) => {
@@ -223,9 +223,17 @@ impl Payer {
         Err(PayError::Before(Box::new(refusal)))
     }
 
-    async fn as_paid(&self, payment: Payment, new: bool) -> Result<Paid, Fault> {
+    /// A payment made before, with what the account has by now.
+    async fn as_paid(&self, payment: Payment) -> Result<Paid, Fault> {
         let balance = ledger::balance(&self.booking.ledger, &self.user).await?.unwrap_or_default();
-        Ok(Paid { payment, balance, version: 0, new, replayed: false })
+        Ok(Paid { payment, balance, version: 0, new: false, replayed: false })
+    }
+
+    /// A payment that was in doubt. Nobody has told Redis of it: what is left is asked of Postgres.
+    async fn as_just_paid(&self, payment: Payment) -> Result<Paid, Fault> {
+        let left = ledger::balance_now(&self.booking.ledger, &self.user).await?;
+        let (balance, version) = left.unwrap_or_default();
+        Ok(Paid { payment, balance, version, new: true, replayed: false })
     }
 
     /// A refusal that Postgres had no part in. Under a key, the first answer counts.
@@ -246,15 +254,31 @@ impl Payer {
     }
 }
 
-/// Tells Redis of a payment, at once. What fails here is told by the outbox.
+/// Tells Redis of a payment, at once: its seats, what is left, and that the visit ends soon. What fails of the first
+/// two is told by the outbox.
 async fn tell(booking: &Booking, schedule: &Arc<Schedule>, held: &Reservation, paid: &Paid) {
-    let settled = seats::settle(&booking.seats, schedule, held).await;
-    if settled.is_ok() && paid.new {
-        ledger::outbox_done(&booking.ledger, paid.payment.id);
-    }
     booking.payments.insert(held.id.clone(), Arc::new(paid.payment.clone()));
-    let Some(room) = booking.queue.room(&schedule.room).filter(|_| paid.new) else { return };
-    if let Err(fault) = queue::end_visit_soon(&booking.queue, &room, &held.user).await {
+    // Boxed, since side by side they are as large as all of them together.
+    let settling = Box::pin(seats::settle(&booking.seats, schedule, held));
+    if !paid.new {
+        // Its balance may be an old one, and its visit another.
+        if let Err(fault) = settling.await {
+            tracing::debug!(%fault, "a payment that was made before is not told again");
+        }
+        return;
+    }
+    let projecting = Box::pin(ledger::project(&booking.ledger, &held.user, paid.balance, paid.version));
+    let ending = Box::pin(end_visit(booking, schedule, &held.user));
+    let (settled, projected, ()) = tokio::join!(settling, projecting, ending);
+    match settled.and(projected) {
+        Ok(()) => ledger::outbox_done(&booking.ledger, paid.payment.id),
+        Err(fault) => tracing::debug!(%fault, "Redis is told of a payment by the outbox"),
+    }
+}
+
+async fn end_visit(booking: &Booking, schedule: &Schedule, user: &UserId) {
+    let Some(room) = booking.queue.room(&schedule.room) else { return };
+    if let Err(fault) = queue::end_visit_soon(&booking.queue, &room, user).await {
         tracing::warn!(%fault, "a visit is left to end by itself");
     }
 }

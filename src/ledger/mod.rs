@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-pub use balance::{balance, project};
+pub use balance::{balance, balance_now, project};
 pub use charge::{Charged, charge};
 pub use invariants::{Check, check};
 pub use keyed::{Key, Recorded, record, recorded_answer, sweep_keys};

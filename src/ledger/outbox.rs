@@ -13,10 +13,13 @@ use crate::error::Fault;
 use crate::ids::{Points, ReservationId, RoomName, SeatId, UserId};
 
 /// Taking a row up puts it off, longer each time, so that several jobs share the work and none spins on a dead Redis.
+/// The balance is told as it is now: what it was when the row was written, a Redis that forgot would take for new.
 const DUE: &str = "\
 update outbox set attempts = attempts + 1, due_at = now() + least(60, 2 ^ least(attempts + 1, 10)) * interval '1 second'
 where id in (select id from outbox where due_at <= now() order by due_at limit $1 for update skip locked)
-returning id, kind, payload";
+returning id, kind, payload || coalesce(
+    (select jsonb_build_object('balance', a.balance, 'version', a.version)
+     from accounts as a where a.user_id = payload ->> 'userId'), '{}') as payload";
 
 const DONE: &str = "delete from outbox where id = any ($1)";
 
@@ -41,13 +44,13 @@ pub enum Owed {
     Project(Changed),
 }
 
-/// A balance after a change, as the outbox keeps it.
+/// A balance that changed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Changed {
     /// Whose.
     pub user_id: UserId,
-    /// What it is now.
+    /// What it is by now.
     pub balance: Points,
     /// The account's version at that balance.
     pub version: i64,

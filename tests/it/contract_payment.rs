@@ -1,6 +1,8 @@
 //! The contract of paying.
 
+use anteroom::booking;
 use anteroom::ids::RoomName;
+use deadpool_redis::redis;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -159,6 +161,29 @@ async fn a_payment_under_way_is_neither_cancelled_nor_left_behind() {
     assert_eq!(paid.is(200).text("status"), "confirmed");
     assert_eq!(service.get(&path, &visitor).await.is(200).text("status"), "confirmed");
     service.assert_invariants().await;
+}
+
+/// Red when only the seats decide whether Redis was told, and when the outbox tells the seats alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_balance_that_redis_would_not_take_is_told_by_the_outbox() {
+    const BALANCE: &str = "anteroom:{u:user00001}:balance";
+    let service = TestService::start(&[]).await;
+    let visitor = service.visitor(1).await;
+    let held = service.hold(&visitor, 12345, "B1").await;
+    service.redis(&["DEL", BALANCE]);
+    service.redis(&["SET", BALANCE, "no hash"]);
+    assert_eq!(service.pay(&visitor, held.is(200)).await.is(200).body["balance"], 995_100);
+    // What was told is forgotten now; what is due by now, Redis does not take either.
+    let _ = booking::settle_outbox(&service.service.app.booking).await;
+    assert_eq!(service.number("select count(*) from outbox where kind = 'settle'").await, 1);
+    service.redis(&["DEL", BALANCE]);
+    service.sql("update outbox set due_at = now()").await;
+    until(async || {
+        booking::settle_outbox(&service.service.app.booking).await.unwrap();
+        let told: Option<String> = redis::from_redis_value(service.redis(&["HGET", BALANCE, "balance"])).unwrap();
+        told.filter(|told| told == "995100")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -94,33 +94,56 @@ impl Redis {
         read(&taken, answer)
     }
 
-    /// Runs a plain command whose first argument is a key, or that any server may answer.
-    pub(crate) async fn command<T: FromRedisValue>(&self, cmd: &Cmd) -> Result<T, Fault> {
-        let taken = self.lane(cmd, KEY_OF_COMMAND).await?;
-        let answer = send(&taken.1, cmd).await;
+    /// Runs a script on what this key's Redis has, `make` being told that Redis' run. Of another run it is made anew.
+    pub(crate) async fn call_told_run<T: FromRedisValue>(
+        &self,
+        key: &str,
+        make: impl Fn(&str) -> Call,
+    ) -> Result<T, Fault> {
+        let mut taken = self.lane_of(key.as_bytes()).await?;
+        let mut call = make(&taken.1.run);
+        let mut answer = self.run_script(&taken.1, &call).await;
         if self.moved(&answer).await? {
-            let taken = self.lane(cmd, KEY_OF_COMMAND).await?;
-            let answer = send(&taken.1, cmd).await;
-            return read(&taken, answer);
+            taken = self.lane_of(key.as_bytes()).await?;
+            call = make(&taken.1.run);
+            answer = self.run_script(&taken.1, &call).await;
         }
         read(&taken, answer)
     }
 
+    /// Runs a plain command whose first argument is a key, or that any server may answer.
+    pub(crate) async fn command<T: FromRedisValue>(&self, cmd: &Cmd) -> Result<T, Fault> {
+        Ok(self.command_and_run(cmd).await?.0)
+    }
+
+    /// The same, with the run of the Redis that answered.
+    pub(crate) async fn command_and_run<T: FromRedisValue>(&self, cmd: &Cmd) -> Result<(T, Arc<str>), Fault> {
+        let mut taken = self.lane(cmd, KEY_OF_COMMAND).await?;
+        let mut answer = send(&taken.1, cmd).await;
+        if self.moved(&answer).await? {
+            taken = self.lane(cmd, KEY_OF_COMMAND).await?;
+            answer = send(&taken.1, cmd).await;
+        }
+        Ok((read(&taken, answer)?, Arc::clone(&taken.1.run)))
+    }
+
     /// The run of the Redis that has this key now: the first characters of its run id.
     pub async fn run(&self, key: &str) -> Result<Arc<str>, Fault> {
-        let (_, lane) = match &self.way {
-            Way::Server(server) => server.lane().await?,
-            Way::Cluster(cluster) => cluster.lane(key.as_bytes()).await?,
-        };
+        let (_, lane) = self.lane_of(key.as_bytes()).await?;
         Ok(Arc::clone(&lane.run))
     }
 
     /// A lane for a command whose key stands at this place.
     async fn lane(&self, cmd: &Cmd, at: usize) -> Result<Taken, Fault> {
+        self.lane_of(key_of(cmd, at)).await
+    }
+
+    /// A lane to the Redis that has this key.
+    async fn lane_of(&self, key: &[u8]) -> Result<Taken, Fault> {
         match &self.way {
             Way::Server(server) => server.lane().await,
             // Boxed: it would make every future that asks Redis several times as large.
-            Way::Cluster(cluster) => Box::pin(cluster.lane(key_of(cmd, at))).await,
+            Way::Cluster(cluster) => Box::pin(cluster.lane(key)).await,
         }
     }
 

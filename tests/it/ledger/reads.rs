@@ -6,10 +6,12 @@ use std::time::Duration;
 use anteroom::clock;
 use anteroom::ids::{Points, RoomName};
 use anteroom::ledger::{self, Owed};
+use deadpool_redis::redis;
 use futures_util::future::join_all;
 use sqlx::Executor;
 
 use super::{House, SCHEDULE};
+use crate::support;
 
 #[tokio::test]
 async fn a_balance_is_right_after_each_movement_and_read_without_postgres() {
@@ -35,6 +37,26 @@ async fn an_older_balance_does_not_replace_a_newer_one() {
         ledger::project(&ledger, &user, Points(balance), version).await.unwrap();
         assert_eq!(ledger::balance(&ledger, &user).await.unwrap(), Some(Points(expected)));
     }
+}
+
+/// Red when the copy does not say which run of Redis was told it, when nobody asks for that, and when the version of
+/// another run is compared: then the copy is not replaced.
+#[tokio::test]
+async fn what_another_run_of_redis_was_told_counts_as_no_copy() {
+    let house = House::with(1, 1_000).await;
+    let (ledger, user) = (house.ledger(), house.user(0));
+    ledger::project(&ledger, &user, Points(10), 5).await.unwrap();
+    assert_eq!(ledger::balance(&ledger, &user).await.unwrap(), Some(Points(10)));
+    let copy = format!("anteroom:{{u:{user}}}:balance");
+    let mut direct = redis::Client::open(support::stores().redis_url.as_str()).unwrap().get_connection().unwrap();
+    redis::cmd("HSET").arg(copy).arg("run").arg("another").exec(&mut direct).unwrap();
+    assert_eq!(ledger::balance(&ledger, &user).await.unwrap(), Some(Points(1_000)));
+    let mut connection = house.connection().await;
+    for statement in ["begin", "lock table accounts in access exclusive mode"] {
+        connection.execute(statement).await.unwrap();
+    }
+    // Another process: this one shares its reading of Postgres for a moment.
+    assert_eq!(ledger::balance(&house.ledger(), &user).await.unwrap(), Some(Points(1_000)), "this run was told");
 }
 
 #[tokio::test]
@@ -88,6 +110,20 @@ async fn what_is_sold_and_who_paid_can_be_read_again() {
 fn in_plans_order(mut payment: ledger::Payment) -> ledger::Payment {
     payment.seats.sort_by_key(|seat| seat.as_str()[1..].parse::<u32>().unwrap());
     payment
+}
+
+/// Red when a row tells the balance that it was written with: of two movements the later one may have been told before.
+#[tokio::test]
+async fn a_row_that_was_left_tells_the_balance_of_now() {
+    let house = House::with(1, 1_000).await;
+    let ledger = house.ledger();
+    ledger::pay(&ledger, house.order(0, "r1", &[1]), None).await.unwrap();
+    ledger::charge(&ledger, &house.user(0), Points(5), None).await.unwrap();
+    let_time_pass(&house).await;
+    let due = ledger::outbox_due(&ledger, 10).await.unwrap();
+    let [due] = due.as_slice() else { panic!("{due:?}") };
+    let Owed::Settle(settle) = &due.owed else { panic!("{due:?}") };
+    assert_eq!((settle.changed.balance, settle.changed.version), (Points(905), 3));
 }
 
 async fn let_time_pass(house: &House) {
