@@ -55,7 +55,7 @@ pub async fn sign_up(
     }
     let NewPassword(password) = password;
     let hash = hash_aside(accounts, password.clone()).await?;
-    // In a task of its own, since a transaction whose future is dropped half-way leaves its connection inside it.
+    // In a task of its own: a client who hangs up half-way would cost a connection.
     let adding = tokio::spawn(add(accounts.db.clone(), user.clone(), hash));
     if !adding.await.map_err(|e| Fault::Defect(e.to_string()))?? {
         return Err(SignUpError::Taken);
@@ -79,8 +79,6 @@ async fn hash_aside(accounts: &Accounts, password: Password) -> Result<String, F
 
 /// Whether the account is new.
 async fn add(db: Db, user: UserId, hash: String) -> Result<bool, Fault> {
-    let mut transaction = db.pool().begin().await?;
-    let added = sqlx::query(ADD).bind(user.as_str()).bind(hash).execute(&mut *transaction).await?;
-    transaction.commit().await?;
+    let added = sqlx::query(ADD).bind(user.as_str()).bind(hash).execute(db.pool()).await?;
     Ok(added.rows_affected() == 1)
 }

@@ -13,13 +13,14 @@ use tokio::time::timeout;
 use super::Ledger;
 use crate::error::Fault;
 use crate::store::Db;
+use crate::store::pool::only_reads;
 
 /// How a transaction failed.
 #[derive(Debug, Clone)]
 pub(super) enum Failure {
     /// Postgres refused the statement. Nothing was committed.
     Refused(Fault),
-    /// Postgres was not asked. Nothing was committed, nor will be.
+    /// Postgres was not asked, or writes nothing at all. Nothing was committed, nor will be.
     Unserved(Fault),
     /// It was asked, and no answer came, or none that can be read: it may be committed, now or later.
     Unknown(Fault),
@@ -43,6 +44,7 @@ pub(super) async fn run<T>(
     let mut connection = db.pool().acquire().await.map_err(|e| Failure::Unserved(e.into()))?;
     let ended = match timeout(patience, statement.fetch_all(&mut *connection)).await {
         Ok(Ok(rows)) => read(rows).map_err(|e| Failure::Unknown(e.into())),
+        Ok(Err(error)) if only_reads(&error) => return Err(Failure::Unserved(error.into())),
         Ok(Err(error)) if answers(&error) => Err(Failure::Refused(error.into())),
         // It is closed, and nobody knows what Postgres makes of what it was sent.
         Ok(Err(error)) => return Err(Failure::Unknown(error.into())),

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use sqlx::postgres::{PgArguments, Postgres};
+use sqlx::query::Query;
 use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection};
 use utoipa::ToSchema;
@@ -62,14 +64,19 @@ order by id desc limit $3";
 
 /// Writes a deed down. It stands when the connection's transaction does.
 pub async fn note(connection: &mut PgConnection, deed: Deed<'_>) -> Result<(), Fault> {
-    let noted = sqlx::query(NOTE).bind(ACTOR).bind(deed.action).bind(deed.room).bind(deed.reason);
-    noted.bind(deed.before.map(Json)).bind(deed.after.map(Json)).execute(connection).await?;
+    noting(deed).execute(connection).await?;
     Ok(())
 }
 
 /// Writes a deed down that no transaction of Postgres does. Called first: what cannot be written down is not done.
 pub async fn note_alone(db: &Db, deed: Deed<'_>) -> Result<(), Fault> {
-    note(&mut *db.pool().acquire().await?, deed).await
+    noting(deed).execute(db.pool()).await?;
+    Ok(())
+}
+
+fn noting(deed: Deed<'_>) -> Query<'static, Postgres, PgArguments> {
+    let noted = sqlx::query(NOTE).bind(ACTOR).bind(deed.action).bind(deed.room).bind(deed.reason);
+    noted.bind(deed.before.map(Json)).bind(deed.after.map(Json))
 }
 
 /// The latest deeds, those before an id where one is given.

@@ -1,4 +1,5 @@
-//! The connections to Postgres: made however long that takes, and lent to nobody inside another's transaction.
+//! The connections to Postgres: made however long that takes, lent to nobody inside another's transaction, and given up
+//! where no answer comes.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -7,32 +8,39 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
+use anteroom::accounts::Password;
+use anteroom::cli::seed::{Demo, seed};
 use anteroom::clock;
 use anteroom::ids::{Points, RoomName, UserId};
 use anteroom::ledger;
 use anteroom::queue::{self, Change};
 use anteroom::store::Db;
+use anteroom::store::audit::{self, Deed};
 use anteroom::store::db::Limits;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::json;
-use sqlx::{Connection, PgConnection};
-use tokio::io::copy_bidirectional;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
 use crate::support::{TestService, database, redis_database, stores};
 
 /// Far beyond what anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A way to Postgres on which a connection takes as long as it is told.
-struct SlowRoad {
+/// A way to Postgres on which a connection takes as long as it is told, and on which all stands still while it is
+/// frozen.
+struct Road {
     url: String,
     delay_ms: Arc<AtomicU64>,
+    frozen: watch::Sender<bool>,
 }
 
-impl SlowRoad {
+impl Road {
     async fn to(url: &str) -> Self {
         let (rest, database) = url.rsplit_once('/').unwrap();
         let (credentials, server) = rest.rsplit_once('@').unwrap();
@@ -40,17 +48,32 @@ impl SlowRoad {
         let url = format!("{credentials}@{}/{database}", listener.local_addr().unwrap());
         let (server, delay_ms) = (server.to_owned(), Arc::new(AtomicU64::new(0)));
         let delay = Arc::clone(&delay_ms);
+        let (frozen, freezing) = watch::channel(false);
         tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let (server, delay) = (server.clone(), Duration::from_millis(delay.load(Ordering::Relaxed)));
+            while let Ok((client, _)) = listener.accept().await {
+                let (server, freezing) = (server.clone(), freezing.clone());
+                let delay = Duration::from_millis(delay.load(Ordering::Relaxed));
                 tokio::spawn(async move {
                     sleep(delay).await;
-                    let mut server = TcpStream::connect(server).await.unwrap();
-                    let _ = copy_bidirectional(&mut client, &mut server).await;
+                    let (from_client, to_client) = client.into_split();
+                    let (from_server, to_server) = TcpStream::connect(server).await.unwrap().into_split();
+                    let there = carry(from_client, to_server, freezing.clone());
+                    tokio::join!(there, carry(from_server, to_client, freezing));
                 });
             }
         });
-        Self { url, delay_ms }
+        Self { url, delay_ms, frozen }
+    }
+}
+
+/// Carries what one side says to the other; the end of it, too.
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut frozen: watch::Receiver<bool>) {
+    let mut part = vec![0; 65_536];
+    while let Ok(length @ 1..) = from.read(&mut part).await {
+        let thawed = frozen.wait_for(|frozen| !frozen).await.is_ok();
+        if !thawed || to.write_all(&part[..length]).await.is_err() {
+            return;
+        }
     }
 }
 
@@ -58,7 +81,7 @@ impl SlowRoad {
 async fn a_postgres_that_takes_long_to_connect_is_connected_all_the_same() {
     const CALLERS: u32 = 20;
     let direct = database().await;
-    let road = SlowRoad::to(&direct).await;
+    let road = Road::to(&direct).await;
     let settings = [("database_wait_ms", "250"), ("database_connections", "2"), ("login_wait_ms", "15000")];
     let service = TestService::fresh(&redis_database(), &road.url, &settings).await;
     let tokens = join_all((1..=CALLERS).map(|number| service.visitor(number))).await;
@@ -120,6 +143,61 @@ async fn connections_that_ended_are_replaced() {
     }
     db.close().await;
     assert_eq!(db.connections(), (0, 0));
+}
+
+/// Red without the deadlines of `store/pool`: neither is ever answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgres_that_hangs_is_given_up_in_time_and_asked_again_once_it_answers() {
+    let road = Road::to(&database().await).await;
+    let limits = Limits { connections: 2, wait: Duration::from_secs(10), statement: Duration::from_secs(1) };
+    let db = Db::new(&road.url, limits).unwrap();
+    let look = || audit::list(&db, None, None, 1);
+    let (one, two) = tokio::join!(look(), look());
+    assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
+    road.frozen.send_replace(true);
+    let demo = Demo { users: 1, password: Password::parse("demo pass").unwrap(), schedules: 0, seats: 1 };
+    let hung = async { tokio::join!(look(), seed(&db, &demo)) };
+    let (looked, begun) = timeout(PATIENCE, hung).await.expect("a statement and a transaction are given up in time");
+    assert!(looked.is_err() && begun.is_err(), "{looked:?} {begun:?}");
+    road.frozen.send_replace(false);
+    let thawed = clock::now();
+    while look().await.is_err() {
+        assert!(thawed.elapsed() < PATIENCE, "Postgres is not asked again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_whose_postgres_hung_goes_on_once_it_answers() {
+    let road = Road::to(&database().await).await;
+    let settings = [("database_statement_ms", "2000"), ("database_wait_ms", "1000")];
+    let service = TestService::fresh(&redis_database(), &road.url, &settings).await;
+    let visitor = service.visitor(1).await;
+    road.frozen.send_replace(true);
+    service.redis(&["DEL", "anteroom:{u:user00001}:balance"]);
+    service.get("/points/balance", &visitor).await.refused(503, "unavailable");
+    road.frozen.send_replace(false);
+    let thawed = clock::now();
+    while service.post("/points/charge", &visitor, &json!({ "amount": 1 })).await.status != StatusCode::OK {
+        assert!(thawed.elapsed() < PATIENCE, "the service does not go on");
+    }
+    service.get("/points/balance", &visitor).await.is(200);
+}
+
+/// Red when the connection is kept: a server that has become a replica refuses every write on it.
+#[tokio::test]
+async fn a_connection_that_may_only_read_is_replaced() {
+    let url = database().await;
+    let mut admin = PgConnection::connect(&stores().admin_database_url).await.unwrap();
+    let name = url.rsplit('/').next().unwrap();
+    let read_only = format!("alter database {name} set default_transaction_read_only = on");
+    admin.execute(AssertSqlSafe(read_only)).await.unwrap();
+    let limits = Limits { connections: 1, wait: PATIENCE, statement: PATIENCE };
+    let db = Db::new(&url, limits).unwrap();
+    let deed = || Deed { action: "test", ..Deed::default() };
+    let refused = audit::note_alone(&db, deed()).await.unwrap_err().to_string();
+    assert!(refused.contains("read-only"), "{refused}");
+    admin.execute(AssertSqlSafe(format!("alter database {name} reset default_transaction_read_only"))).await.unwrap();
+    audit::note_alone(&db, deed()).await.unwrap();
 }
 
 #[tokio::test]

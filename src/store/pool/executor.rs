@@ -6,7 +6,7 @@ use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, stream};
 use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Describe, Either, Error, Execute, Executor, Postgres, SqlStr};
 
-use super::Pool;
+use super::{Pool, in_time};
 
 impl<'p> Executor<'p> for &Pool {
     type Database = Postgres;
@@ -20,7 +20,7 @@ impl<'p> Executor<'p> for &Pool {
         let pool = self.clone();
         let all = async move {
             let mut lent = pool.acquire().await?;
-            let ended = lent.fetch_many(query).try_collect::<Vec<_>>().await;
+            let ended = in_time(pool.patience(), lent.fetch_many(query).try_collect::<Vec<_>>()).await;
             lent.give_back_after(ended)
         };
         all.map_ok(|all| stream::iter(all).map(Ok)).try_flatten_stream().boxed()
@@ -35,7 +35,7 @@ impl<'p> Executor<'p> for &Pool {
         let pool = self.clone();
         async move {
             let mut lent = pool.acquire().await?;
-            let ended = lent.fetch_optional(query).await;
+            let ended = in_time(pool.patience(), lent.fetch_optional(query)).await;
             lent.give_back_after(ended)
         }
         .boxed()
@@ -48,7 +48,7 @@ impl<'p> Executor<'p> for &Pool {
         let pool = self.clone();
         async move {
             let mut lent = pool.acquire().await?;
-            let ended = lent.prepare_with(sql, parameters).await;
+            let ended = in_time(pool.patience(), lent.prepare_with(sql, parameters)).await;
             lent.give_back_after(ended)
         }
         .boxed()
@@ -61,7 +61,7 @@ impl<'p> Executor<'p> for &Pool {
         let pool = self.clone();
         async move {
             let mut lent = pool.acquire().await?;
-            let ended = lent.describe(sql).await;
+            let ended = in_time(pool.patience(), lent.describe(sql)).await;
             lent.give_back_after(ended)
         }
         .boxed()

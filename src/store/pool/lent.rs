@@ -3,15 +3,22 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Weak;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use sqlx::{Connection, Error, Executor, PgConnection};
 
-use super::Inner;
+use super::{Inner, in_time};
+
+/// What a server answers to a write that has become a replica since the connection was made.
+const READ_ONLY: &str = "25006";
 
 /// A connection that is lent. Dropped without [`Lent::give_back`], it is closed.
 pub(crate) struct Lent {
     connection: PgConnection,
     slot: Slot,
+    /// Whether a [`Transaction`] is open on it: sqlx knows only of those that it begins itself.
+    inside: bool,
 }
 
 /// Counts a connection as long as it exists.
@@ -30,13 +37,13 @@ impl Drop for Slot {
 impl Lent {
     /// A connection of a pool's own making.
     pub(super) fn new(connection: PgConnection, pool: Weak<Inner>) -> Self {
-        Self { connection, slot: Slot(pool) }
+        Self { connection, slot: Slot(pool), inside: false }
     }
 
     /// Gives the connection back for others. The caller has read the last answer, and no transaction is open.
     pub(crate) fn give_back(self) {
         let Some(pool) = self.slot.0.upgrade() else { return };
-        if self.connection.is_in_transaction() {
+        if self.inside || self.connection.is_in_transaction() {
             tracing::error!("a connection came back inside a transaction, and was closed");
         } else if !pool.closed.is_cancelled() {
             pool.take_back(self);
@@ -63,8 +70,13 @@ impl Lent {
 
 /// Whether an error of Postgres' ends the connection.
 fn is_fatal(error: &dyn sqlx::error::DatabaseError) -> bool {
-    use sqlx::postgres::{PgDatabaseError, PgSeverity};
-    error.try_downcast_ref::<PgDatabaseError>().is_none_or(|error| error.severity() != PgSeverity::Error)
+    let told = error.try_downcast_ref::<PgDatabaseError>();
+    told.is_none_or(|error| error.severity() != PgSeverity::Error || error.code() == READ_ONLY)
+}
+
+/// Whether the server takes no writes on this connection, nor ever will: nothing was done, and the connection must go.
+pub(crate) fn only_reads(error: &Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some(READ_ONLY))
 }
 
 impl Deref for Lent {
@@ -82,25 +94,36 @@ impl DerefMut for Lent {
 }
 
 /// A transaction on a borrowed connection. Dropped before its end, it is rolled back, because its connection is closed.
-pub(crate) struct Transaction(Lent);
+pub(crate) struct Transaction {
+    lent: Lent,
+    /// How long its beginning and its end may take.
+    patience: Duration,
+}
 
 impl Transaction {
-    /// A transaction that was begun on this connection.
-    pub(super) fn on(lent: Lent) -> Self {
-        Self(lent)
+    /// Begins a transaction on a connection.
+    pub(super) async fn begin(mut lent: Lent, patience: Duration) -> Result<Self, Error> {
+        // From here on: that no answer came does not mean that it did not begin.
+        lent.inside = true;
+        in_time(patience, lent.execute("begin")).await?;
+        Ok(Self { lent, patience })
     }
 
     /// Commits.
-    pub(crate) async fn commit(mut self) -> Result<(), Error> {
-        self.0.execute("commit").await?;
-        self.0.give_back();
-        Ok(())
+    pub(crate) async fn commit(self) -> Result<(), Error> {
+        self.end("commit").await
     }
 
     /// Undoes everything.
-    pub(crate) async fn rollback(mut self) -> Result<(), Error> {
-        self.0.execute("rollback").await?;
-        self.0.give_back();
+    pub(crate) async fn rollback(self) -> Result<(), Error> {
+        self.end("rollback").await
+    }
+
+    async fn end(self, how: &'static str) -> Result<(), Error> {
+        let Self { mut lent, patience } = self;
+        in_time(patience, lent.execute(how)).await?;
+        lent.inside = false;
+        lent.give_back();
         Ok(())
     }
 }
@@ -109,12 +132,12 @@ impl Deref for Transaction {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        &self.0
+        &self.lent
     }
 }
 
 impl DerefMut for Transaction {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.0
+        &mut self.lent
     }
 }

@@ -11,18 +11,19 @@ mod executor;
 mod lent;
 
 use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, Error, Executor, PgConnection};
+use sqlx::{Connection, Error, PgConnection};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::lent::{Lent, Transaction};
+pub(crate) use self::lent::{Lent, Transaction, only_reads};
 use super::db::Limits;
 use crate::clock;
 
@@ -34,6 +35,10 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 
 /// A connection that was used within this time is taken to be alive, ms.
 const FRESH_MS: u64 = 1_000;
+
+/// How much longer an answer is waited for than Postgres lets a statement run: so it is Postgres that says what
+/// happened, unless it hangs.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The connections. Clones share them.
 #[derive(Clone)]
@@ -89,9 +94,12 @@ impl Pool {
 
     /// Borrows a connection and begins a transaction on it.
     pub(crate) async fn begin(&self) -> Result<Transaction, Error> {
-        let mut lent = self.acquire().await?;
-        lent.execute("begin").await?;
-        Ok(Transaction::on(lent))
+        Transaction::begin(self.acquire().await?, self.patience()).await
+    }
+
+    /// How long the answer to one statement is waited for.
+    fn patience(&self) -> Duration {
+        self.0.limits.statement + GRACE
     }
 
     /// Connections that exist, and those of them that are free.
@@ -115,6 +123,12 @@ impl Pool {
         };
         let _ = timeout(self.0.limits.statement, all_back).await;
     }
+}
+
+/// Waits for Postgres, but not for ever. Whose answer did not come is of no use any more: the caller drops it.
+pub(crate) async fn in_time<T>(patience: Duration, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let silent = || Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));
+    timeout(patience, answer).await.unwrap_or_else(|_| Err(silent()))
 }
 
 /// Takes an idle connection, as soon as there is one.
@@ -204,7 +218,7 @@ impl Inner {
 
     fn why_none(&self) -> Error {
         match lock(&self.hopeless).clone() {
-            Some(why) => Error::Io(std::io::Error::other(why)),
+            Some(why) => Error::Io(io::Error::other(why)),
             None => Error::PoolTimedOut,
         }
     }
