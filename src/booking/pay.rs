@@ -90,6 +90,13 @@ struct Payer {
     id: ReservationId,
 }
 
+/// The attempt under which a reservation is being paid.
+struct Running {
+    /// Whether this request began it. Others may have joined it since.
+    own: bool,
+    attempt: String,
+}
+
 impl Payer {
     async fn pay(&self, amount: Points, key: Option<Key>) -> Result<Paid, PayError> {
         let held = find_held(&self.booking, &self.id).await?;
@@ -119,7 +126,10 @@ impl Payer {
                 Err(Refusal::Answered(first)) if first[PAID_BEFORE] == true => {
                     return self.replay(Recorded::Answer(first)).await;
                 }
-                Err(refusal) => return Err(self.end(&schedule, &held, &attempt, refusal).await),
+                Err(refusal) => {
+                    let running = Running { own: attempt == fresh, attempt };
+                    return Err(self.end(&schedule, &held, &running, refusal).await);
+                }
             }
         }
         Err(PayError::InFlight)
@@ -143,18 +153,29 @@ impl Payer {
             room: schedule.room.clone(),
         };
         let paid = match ledger::pay(&self.booking.ledger, order, key).await {
-            Err(Refusal::Unknown) => match ledger::settle_unknown(&self.booking.ledger, &self.id, attempt).await? {
-                Settled::Void => return Err(Refusal::AttemptVoid),
-                Settled::Paid(payment) => self.as_just_paid(payment).await?,
-            },
+            Err(Refusal::Unknown) => self.settle(attempt).await?,
             other => other?,
         };
         tell(&self.booking, schedule, held, &paid).await;
         Ok(paid)
     }
 
+    /// How an attempt ended whose commit is in doubt, by writing. Where that fails too, nobody knows yet.
+    async fn settle(&self, attempt: &str) -> Result<Paid, Refusal> {
+        let settled = match ledger::settle_unknown(&self.booking.ledger, &self.id, attempt).await {
+            Ok(Settled::Void) => return Err(Refusal::AttemptVoid),
+            Ok(Settled::Paid(payment)) if payment.user != self.user => return Err(Refusal::NotTheirs),
+            Ok(Settled::Paid(payment)) => self.as_just_paid(payment).await,
+            Err(fault) => Err(fault),
+        };
+        settled.map_err(|fault| {
+            tracing::warn!(%fault, "whether a payment was made is not known yet");
+            Refusal::Unknown
+        })
+    }
+
     /// What a refusal of the ledger means for the hold.
-    async fn end(&self, schedule: &Arc<Schedule>, held: &Reservation, attempt: &str, refusal: Refusal) -> PayError {
+    async fn end(&self, schedule: &Arc<Schedule>, held: &Reservation, running: &Running, refusal: Refusal) -> PayError {
         let (error, replayed) = match refusal {
             // Nothing was decided: the payment stays begun, and asking again goes on with it.
             Refusal::Fault(fault) => return fault.into(),
@@ -167,7 +188,14 @@ impl Payer {
             Refusal::Answered(answer) => (read_refusal(&answer), true),
             Refusal::NotTheirs | Refusal::UnknownAccount | Refusal::BalanceLimit { .. } => (PayError::Unknown, false),
         };
-        if let Err(fault) = seats::abort_payment(&self.booking.seats, schedule, held, attempt).await {
+        let decided = !replayed && matches!(error, PayError::Insufficient { .. } | PayError::SeatSold(_));
+        let given_up = match (running.own, decided) {
+            (true, true) => seats::abort_payment(&self.booking.seats, schedule, held, &running.attempt).await,
+            (true, false) | (false, true) => self.give_up(schedule, held, &running.attempt).await,
+            // It is another request's, which will hear how it ends.
+            (false, false) => Ok(()),
+        };
+        if let Err(fault) = given_up {
             tracing::warn!(%fault, "a refused payment's hold is left to the job");
         }
         if matches!(error, PayError::SeatSold(_)) && !replayed {
@@ -177,6 +205,19 @@ impl Payer {
             }
         }
         if replayed { PayError::Before(Box::new(error)) } else { error }
+    }
+
+    /// Ends an attempt that others may be deciding at this moment: Postgres says first how it ends.
+    async fn give_up(&self, schedule: &Arc<Schedule>, held: &Reservation, attempt: &str) -> Result<(), Fault> {
+        match self.settle(attempt).await {
+            Ok(paid) => {
+                tell(&self.booking, schedule, held, &paid).await;
+                Ok(())
+            }
+            Err(Refusal::AttemptVoid) => seats::abort_payment(&self.booking.seats, schedule, held, attempt).await,
+            // It is in doubt still, and goes on.
+            Err(_) => Ok(()),
+        }
     }
 
     /// The reservation is not one that Redis would pay: it may have been paid before, also where Redis knows nothing of

@@ -6,9 +6,9 @@ use deadpool_redis::redis;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 
-use crate::support::TestService;
 use crate::support::contract::{order, until};
 use crate::support::service::Answer;
+use crate::support::{Road, TestService, database, redis_database};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_is_made_once_and_asking_again_gives_the_same() {
@@ -161,6 +161,38 @@ async fn a_payment_under_way_is_neither_cancelled_nor_left_behind() {
     assert_eq!(paid.is(200).text("status"), "confirmed");
     assert_eq!(service.get(&path, &visitor).await.is(200).text("status"), "confirmed");
     service.assert_invariants().await;
+}
+
+/// Red when a refusal that was kept under a key ends the attempt that it meets: what is being paid would be free for
+/// others.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_another_request_runs_is_not_ended_by_a_kept_refusal() {
+    let direct = database().await;
+    let road = Road::to(&direct).await;
+    let slow = TestService::fresh(&redis_database(), &road.url, &[("database_statement_ms", "20000")]).await;
+    let quick = TestService::on(&slow.redis_url, &direct, &[]).await;
+    let account = json!({ "username": "poor", "password": "long enough" });
+    quick.post_openly("/auth/users", &account).await.is(201);
+    let token = quick.token_of("poor", "long enough").await;
+    quick.until(&token, "active").await;
+    let held = quick.hold(&token, 12345, "B1").await;
+    let first = quick.post_once("/reservations/pay", &token, "poor", &order(held.is(200))).await;
+    first.refused(402, "insufficient-points");
+    quick.post("/points/charge", &token, &json!({ "amount": 4900 })).await.is(200);
+    let path = format!("/reservations/{}", held.text("reservationId"));
+    let status = async || quick.get(&path, &token).await.is(200).text("status").to_owned();
+    road.freeze();
+    let meanwhile = async {
+        until(async || (status().await == "paying").then_some(())).await;
+        let kept = quick.post_once("/reservations/pay", &token, "poor", &order(&held)).await;
+        assert!(kept.refused(402, "insufficient-points").replayed());
+        assert_eq!(status().await, "paying", "the other request pays still");
+        road.thaw();
+    };
+    let (paid, ()) = tokio::join!(slow.pay(&token, &held), meanwhile);
+    assert_eq!(paid.is(200).body["balance"], 0);
+    assert_eq!(status().await, "confirmed");
+    quick.assert_invariants().await;
 }
 
 /// Red when only the seats decide whether Redis was told, and when the outbox tells the seats alone.

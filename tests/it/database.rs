@@ -3,8 +3,6 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -21,61 +19,12 @@ use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{TestService, database, redis_database, stores};
+use crate::support::{Road, TestService, database, redis_database, stores};
 
 /// Far beyond what anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A way to Postgres on which a connection takes as long as it is told, and on which all stands still while it is
-/// frozen.
-struct Road {
-    url: String,
-    delay_ms: Arc<AtomicU64>,
-    frozen: watch::Sender<bool>,
-}
-
-impl Road {
-    async fn to(url: &str) -> Self {
-        let (rest, database) = url.rsplit_once('/').unwrap();
-        let (credentials, server) = rest.rsplit_once('@').unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("{credentials}@{}/{database}", listener.local_addr().unwrap());
-        let (server, delay_ms) = (server.to_owned(), Arc::new(AtomicU64::new(0)));
-        let delay = Arc::clone(&delay_ms);
-        let (frozen, freezing) = watch::channel(false);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let (server, freezing) = (server.clone(), freezing.clone());
-                let delay = Duration::from_millis(delay.load(Ordering::Relaxed));
-                tokio::spawn(async move {
-                    sleep(delay).await;
-                    let (from_client, to_client) = client.into_split();
-                    let (from_server, to_server) = TcpStream::connect(server).await.unwrap().into_split();
-                    let there = carry(from_client, to_server, freezing.clone());
-                    tokio::join!(there, carry(from_server, to_client, freezing));
-                });
-            }
-        });
-        Self { url, delay_ms, frozen }
-    }
-}
-
-/// Carries what one side says to the other; the end of it, too.
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut frozen: watch::Receiver<bool>) {
-    let mut part = vec![0; 65_536];
-    while let Ok(length @ 1..) = from.read(&mut part).await {
-        let thawed = frozen.wait_for(|frozen| !frozen).await.is_ok();
-        if !thawed || to.write_all(&part[..length]).await.is_err() {
-            return;
-        }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_postgres_that_takes_long_to_connect_is_connected_all_the_same() {
@@ -87,7 +36,7 @@ async fn a_postgres_that_takes_long_to_connect_is_connected_all_the_same() {
     let tokens = join_all((1..=CALLERS).map(|number| service.visitor(number))).await;
 
     // Twice as long as any request waits.
-    road.delay_ms.store(500, Ordering::Relaxed);
+    road.delay(Duration::from_millis(500));
     cut_all(&direct).await;
     let began = clock::now();
     let charging = tokens.iter().map(|token| async {
@@ -154,12 +103,12 @@ async fn a_postgres_that_hangs_is_given_up_in_time_and_asked_again_once_it_answe
     let look = || audit::list(&db, None, None, 1);
     let (one, two) = tokio::join!(look(), look());
     assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
-    road.frozen.send_replace(true);
+    road.freeze();
     let demo = Demo { users: 1, password: Password::parse("demo pass").unwrap(), schedules: 0, seats: 1 };
     let hung = async { tokio::join!(look(), seed(&db, &demo)) };
     let (looked, begun) = timeout(PATIENCE, hung).await.expect("a statement and a transaction are given up in time");
     assert!(looked.is_err() && begun.is_err(), "{looked:?} {begun:?}");
-    road.frozen.send_replace(false);
+    road.thaw();
     let thawed = clock::now();
     while look().await.is_err() {
         assert!(thawed.elapsed() < PATIENCE, "Postgres is not asked again");
@@ -172,10 +121,10 @@ async fn a_service_whose_postgres_hung_goes_on_once_it_answers() {
     let settings = [("database_statement_ms", "2000"), ("database_wait_ms", "1000")];
     let service = TestService::fresh(&redis_database(), &road.url, &settings).await;
     let visitor = service.visitor(1).await;
-    road.frozen.send_replace(true);
+    road.freeze();
     service.redis(&["DEL", "anteroom:{u:user00001}:balance"]);
     service.get("/points/balance", &visitor).await.refused(503, "unavailable");
-    road.frozen.send_replace(false);
+    road.thaw();
     let thawed = clock::now();
     while service.post("/points/charge", &visitor, &json!({ "amount": 1 })).await.status != StatusCode::OK {
         assert!(thawed.elapsed() < PATIENCE, "the service does not go on");

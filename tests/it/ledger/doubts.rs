@@ -5,9 +5,12 @@ use std::sync::Arc;
 use anteroom::config::Config;
 use anteroom::ids::{Points, ReservationId};
 use anteroom::ledger::{self, Ledger, PayOrder, Refusal, Settings, Settled};
+use sqlx::{Connection, Executor, PgConnection};
 
 use super::proxy::{Cut, Proxy};
 use super::{House, key, ledger_at};
+use crate::support::contract::until;
+use crate::support::{TestService, database, redis_database};
 
 async fn cut_off(house: &House, cut: Cut) -> (Proxy, Arc<Ledger>) {
     let proxy = Proxy::before(&house.url).await;
@@ -144,6 +147,45 @@ async fn a_payment_waits_for_one_who_settles_first() {
         house.sound(&ledger).await;
     }
     assert_eq!(house.balance(0).await, 900);
+}
+
+/// Red when `booking::pay` answers an unknown outcome instead of settling it, or tells the balance that Redis has.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_pays_hears_how_a_commit_in_doubt_ended() {
+    for (cut, void) in [(Cut::Lost, 1), (Cut::Unanswered, 0)] {
+        let proxy = Proxy::before(&database().await).await;
+        let service = TestService::fresh(&redis_database(), &proxy.url, &[]).await;
+        let visitor = service.visitor(1).await;
+        let held = service.hold(&visitor, 12345, "B1").await;
+        proxy.arm(cut);
+        assert_eq!(service.pay(&visitor, held.is(200)).await.is(200).body["balance"], 995_100, "{cut:?}");
+        assert_eq!(service.number("select count(*) from payments where user_id = 'user00001'").await, 1);
+        assert_eq!(service.number("select count(*) from payment_attempts where state = 'void'").await, void);
+        assert_eq!(service.balance(&visitor).await, 995_100);
+        service.assert_invariants().await;
+    }
+}
+
+/// Red when `booking::pay` answers that Postgres does not serve, as if nothing had been sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_cannot_be_settled_yet_is_in_flight_until_it_can() {
+    let direct = database().await;
+    let proxy = Proxy::before(&direct).await;
+    let service = TestService::fresh(&redis_database(), &proxy.url, &[]).await;
+    let visitor = service.visitor(1).await;
+    let held = service.hold(&visitor, 12345, "B1").await;
+    let mut blocker = PgConnection::connect(&direct).await.unwrap();
+    for statement in ["begin", "lock table payment_attempts in exclusive mode"] {
+        blocker.execute(statement).await.unwrap();
+    }
+    proxy.arm(Cut::Left);
+    service.pay(&visitor, held.is(200)).await.refused(409, "payment-in-flight");
+    let path = format!("/reservations/{}", held.text("reservationId"));
+    assert_eq!(service.get(&path, &visitor).await.is(200).text("status"), "paying");
+    drop(blocker);
+    until(async || (service.pay(&visitor, &held).await.status == 200).then_some(())).await;
+    assert_eq!(service.number("select count(*) from payments where user_id = 'user00001'").await, 1);
+    service.assert_invariants().await;
 }
 
 /// Red when settling asks only for its own attempt.
