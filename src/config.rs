@@ -37,7 +37,7 @@ pub struct Config {
     pub database_connections: u32,
     /// How long a request waits for a connection to Postgres, in milliseconds.
     pub database_wait_ms: u64,
-    /// How long one statement may run, in milliseconds.
+    /// How long one statement may run, in milliseconds; a fifth of it may go to waiting for a lock.
     pub database_statement_ms: u64,
     /// Passwords checked at once. 0: one less than there are cores, at least one.
     pub login_verifiers: usize,

@@ -56,7 +56,8 @@ pub fn user_name(number: u32) -> String {
 /// Puts the demo data there, in one transaction. Gives how many accounts were new.
 pub async fn seed(db: &Db, demo: &Demo) -> Result<u64, Fault> {
     let mut transaction = db.pool().begin().await?;
-    for statement in [LOCK, "set local statement_timeout = '5min'", ROOM, CONCERTS] {
+    let patience = ["set local statement_timeout = '5min'", "set local lock_timeout = '5min'"];
+    for statement in patience.into_iter().chain([LOCK, ROOM, CONCERTS]) {
         transaction.execute(statement).await?;
     }
     let schedules = sqlx::query(SCHEDULES).bind(i32::from(demo.schedules)).bind(i32::from(demo.seats));

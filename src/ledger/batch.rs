@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use sqlx::Row;
 use sqlx::types::Json;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -17,7 +18,7 @@ use uuid::Uuid;
 
 use super::operation::{Answer, Decided, Movement, Operation};
 use super::transaction::{self, Failure};
-use super::{Core, Ledger, Refusal};
+use super::{Core, Ledger, Refusal, Settings};
 use crate::clock;
 use crate::error::Fault;
 use crate::ids::{Points, UserId};
@@ -27,6 +28,9 @@ const APPLY: &str = "select replayed, answer from apply_ledger_batch($1, $2, $3)
 
 /// Between two tries to learn how a charge ended.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Operations that ask at once how they ended: as many as leave connections to others.
+const ASKING: usize = 4;
 
 /// Outbox rows that one batch removes at most, so that its locks are not held for them.
 const TOLD: usize = 512;
@@ -58,14 +62,21 @@ pub(super) async fn take_arrivals(core: Arc<Core>, mut arrivals: mpsc::Receiver<
         };
         let Some(first) = first else { return };
         let Ok(permit) = Arc::clone(&core.batches).acquire_owned().await else { return };
-        let mut batch = vec![first];
-        while batch.len() < core.settings.batch
-            && let Ok(next) = arrivals.try_recv()
-        {
-            batch.push(next);
+        let batch = gather(&core.settings, first, &mut arrivals);
+        if !batch.is_empty() {
+            core.tasks.spawn(run(Arc::clone(&core), batch, permit));
         }
-        core.tasks.spawn(run(Arc::clone(&core), batch, permit));
     }
+}
+
+/// What has arrived by now, in that order. Who has waited for too long is refused: nothing was sent.
+fn gather(settings: &Settings, first: Waiting, arrivals: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting> {
+    let (mut batch, mut next) = (Vec::new(), Some(first));
+    while let Some(waiting) = next {
+        batch.extend(waiting.unless_late(settings.patience));
+        next = if batch.len() < settings.batch { arrivals.try_recv().ok() } else { None };
+    }
+    batch
 }
 
 async fn run(core: Arc<Core>, batch: Vec<Waiting>, permit: OwnedSemaphorePermit) {
@@ -82,7 +93,9 @@ async fn run(core: Arc<Core>, batch: Vec<Waiting>, permit: OwnedSemaphorePermit)
         }
         Err(Failure::Refused(fault)) if batch.len() > 1 => {
             tracing::warn!(%fault, operations = batch.len(), "a batch failed as a whole; each is tried alone");
-            run_alone(&core, batch).await;
+            let unknown = run_alone(&core, batch).await;
+            drop(permit);
+            settle(&core, unknown).await;
         }
         Err(Failure::Refused(fault) | Failure::Unserved(fault)) => {
             for waiting in batch {
@@ -117,30 +130,26 @@ async fn apply(core: &Core, operations: &[&Operation]) -> Result<Vec<Decided>, F
     .await
 }
 
-/// Each operation in a transaction of its own, so that the one that made the batch fail fails alone.
-async fn run_alone(core: &Arc<Core>, batch: Vec<Waiting>) {
+/// Each operation in a transaction of its own, so that the one that made the batch fail fails alone. Not in halves: one
+/// that waits for a lock in vain would cost its time for each of them. Gives those whose outcome is unknown.
+async fn run_alone(core: &Arc<Core>, batch: Vec<Waiting>) -> Vec<Waiting> {
+    let mut unknown = Vec::new();
     for waiting in batch {
-        if waiting.since.elapsed() > core.settings.patience {
-            waiting.end(Err(Fault::Overload("payments and charges").into()));
-            continue;
-        }
+        let Some(waiting) = waiting.unless_late(core.settings.patience) else { continue };
         match apply(core, &[&waiting.operation]).await {
             Ok(decided) => answer(core, vec![waiting], decided).await,
             Err(Failure::Refused(fault) | Failure::Unserved(fault)) => waiting.end(Err(fault.into())),
-            Err(Failure::Unknown(_)) => settle(core, vec![waiting]).await,
+            Err(Failure::Unknown(_)) => unknown.extend(waiting.unless_payment()),
         }
     }
+    unknown
 }
 
-/// After an unknown commit. A payment's caller settles it; anything else is sent again, for it cannot count twice.
+/// After an unknown commit. A payment's caller settles it, and is told first; anything else is sent again, for it
+/// cannot count twice.
 async fn settle(core: &Arc<Core>, batch: Vec<Waiting>) {
-    for waiting in batch {
-        if matches!(waiting.operation.movement, Movement::Payment { .. }) {
-            waiting.end(Err(Refusal::Unknown));
-        } else {
-            ask_again(core, waiting).await;
-        }
-    }
+    let others: Vec<_> = batch.into_iter().filter_map(Waiting::unless_payment).collect();
+    stream::iter(others).for_each_concurrent(ASKING, |waiting| ask_again(core, waiting)).await;
 }
 
 async fn ask_again(core: &Arc<Core>, waiting: Waiting) {
@@ -181,6 +190,24 @@ async fn answer(core: &Core, batch: Vec<Waiting>, decided: Vec<Decided>) {
 }
 
 impl Waiting {
+    /// Refuses an operation that has waited for too long; gives any other back.
+    fn unless_late(self, patience: Duration) -> Option<Self> {
+        if self.since.elapsed() <= patience {
+            return Some(self);
+        }
+        self.end(Err(Fault::Overload("payments and charges").into()));
+        None
+    }
+
+    /// Leaves a payment whose outcome is unknown to its caller; gives any other operation back.
+    fn unless_payment(self) -> Option<Self> {
+        if !matches!(self.operation.movement, Movement::Payment { .. }) {
+            return Some(self);
+        }
+        self.end(Err(Refusal::Unknown));
+        None
+    }
+
     /// Who hung up gets no answer; what was done stays done.
     fn end(self, result: Result<Decided, Refusal>) {
         let _ = self.reply.send(result);

@@ -21,6 +21,10 @@ pub struct Db {
     pulse: Arc<OnceLock<Pool>>,
 }
 
+/// Which part of its time a statement may wait for one lock. Nobody here holds one for so long, unless it is stuck:
+/// then whoever waits should hear of that, and not take connections from all others.
+const LOCK_PART: u32 = 5;
+
 /// How long Postgres may take to show that it is there.
 const PULSE: Duration = Duration::from_secs(1);
 
@@ -41,6 +45,7 @@ impl Db {
     /// Postgres itself ends a connection that idles inside a transaction, should we ever leave one there.
     pub fn new(url: &str, limits: Limits) -> Result<Self, Fault> {
         let statement_ms = limits.statement.as_millis().to_string();
+        let lock_ms = (limits.statement / LOCK_PART).as_millis().to_string();
         let options = PgConnectOptions::from_str(url)
             .map_err(|e| Fault::Postgres(e.to_string()))?
             .application_name("anteroom")
@@ -52,7 +57,7 @@ impl Db {
                 ("default_transaction_isolation", "read committed"),
                 ("statement_timeout", statement_ms.as_str()),
                 ("idle_in_transaction_session_timeout", "5000"),
-                ("lock_timeout", statement_ms.as_str()),
+                ("lock_timeout", lock_ms.as_str()),
             ]);
         Ok(Self { pool: Pool::new(options.clone(), limits), options, pulse: Arc::default() })
     }

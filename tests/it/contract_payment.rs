@@ -138,7 +138,7 @@ async fn who_paid_first_owns_the_seat_whatever_redis_said() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_under_way_is_neither_cancelled_nor_left_behind() {
-    let service = TestService::start(&[("database_statement_ms", "20000")]).await;
+    let service = TestService::start(&[("database_statement_ms", "60000")]).await;
     let visitor = service.visitor(1).await;
     let held = service.hold(&visitor, 12345, "B1").await;
     let mut blocker = PgConnection::connect(&service.database_url).await.unwrap();

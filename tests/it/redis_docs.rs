@@ -161,7 +161,8 @@ async fn hold_postgres(url: &str) -> PgConnection {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_holds_what_the_table_says_and_answers_what_is_typed() {
-    let service = TestService::start(&[("login_wait_ms", "150")]).await;
+    // What is held back waits for its locks for as long as all this takes on a busy machine.
+    let service = TestService::start(&[("login_wait_ms", "150"), ("database_statement_ms", "60000")]).await;
     let (rows, mut typed) = (rows(), Typed::at(&service.redis_url).await);
     let (first, waiter) = make_traffic(&service, &mut typed).await;
     let order = service.post("/reservations", &first, &json!({ "scheduleId": 12345, "seatId": "A3" })).await.body;

@@ -14,6 +14,7 @@ use sqlx::PgConnection;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{sleep, timeout};
 
+use super::proxy::{Cut, Proxy};
 use super::{House, key, ledger_at};
 
 /// Keeps both batches that may be under way busy with accounts 8 and 9: what comes now forms one batch.
@@ -185,6 +186,46 @@ async fn beyond_the_queue_operations_are_refused_at_once() {
         assert!(charged.await.unwrap().is_ok());
     }
     assert_eq!(house.balance(0).await, 3);
+}
+
+/// Red when a batch takes up whatever waits: who has been told to come again would be charged all the same.
+#[tokio::test]
+async fn what_has_waited_for_too_long_is_refused_and_never_sent() {
+    let house = House::with(10, 0).await;
+    let settings = Settings { batch: 1, patience: Duration::from_millis(500), ..Settings::of(&Config::default()) };
+    let ledger = Arc::new(ledger_at(&house.url, settings));
+    let held = gather(&house, &ledger).await;
+    // Two at a time wait for a lock in vain, so the fifth comes too late.
+    for user in [8, 9, 8, 9] {
+        drop(charge(&house, &ledger, user, 1));
+        until_queued().await;
+    }
+    let late = ledger::charge(&ledger, &house.user(0), Points(1), None).await.unwrap_err();
+    assert!(matches!(late, Refusal::Fault(Fault::Overload(_))), "{late:?}");
+    drop(held);
+    assert_eq!(house.balance(0).await, 0);
+}
+
+/// Red when what became of a lost batch is asked in order of arrival, or one after another.
+#[tokio::test]
+async fn after_a_lost_batch_nobody_waits_for_the_others() {
+    let house = House::with(10, 1_000).await;
+    let proxy = Proxy::before(&house.url).await;
+    let ledger = Arc::new(ledger_at(&proxy.url, Settings::of(&Config::default())));
+    let held = gather(&house, &ledger).await;
+    let locked = house.hold_back(&[0]).await;
+    let (first, second) = (charge(&house, &ledger, 0, 5), charge(&house, &ledger, 1, 5));
+    let paying = pay(&ledger, house.order(2, "r1", &[1]));
+    until_queued().await;
+    proxy.arm(Cut::Lost);
+    drop(held);
+    let unknown = timeout(Duration::from_secs(4), paying).await.expect("a payment waits for no charge").unwrap();
+    assert!(matches!(unknown, Err(Refusal::Unknown)), "{unknown:?}");
+    let second = timeout(Duration::from_secs(4), second).await.expect("a charge waits for no other").unwrap();
+    assert_eq!(second.unwrap().balance, Points(1_005));
+    drop(locked);
+    assert_eq!(first.await.unwrap().unwrap().balance, Points(1_005));
+    house.sound(&ledger).await;
 }
 
 #[tokio::test]
