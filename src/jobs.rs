@@ -76,7 +76,8 @@ pub async fn start(app: &Arc<App>, stop: &CancellationToken) -> Result<TaskTrack
         vitals::measure(&app.redis, &app.db).await
     });
     every(&tasks, (app, stop), &beats, ("keys", KEYS_EVERY), async |app| {
-        ledger::sweep_keys(&app.ledger).await.map(|_| ())
+        ledger::sweep_keys(&app.ledger).await?;
+        ledger::sweep_attempts(&app.ledger).await.map(|_| ())
     });
     every(&tasks, (app, stop), &beats, ("fairness", FAIRNESS_EVERY), async |app| {
         queue::note_fairness(&app.queue).await

@@ -228,13 +228,18 @@ impl Payer {
         }
         match paid(&self.booking, &self.id).await?.filter(|payment| payment.user == self.user) {
             Some(payment) if payment.amount != amount => self.keep(PayError::OtherAmount(payment.amount), key).await,
-            Some(payment) => {
-                if let Some(key) = key {
-                    ledger::record(&self.booking.ledger, &self.user, key, json!({ PAID_BEFORE: true })).await?;
-                }
-                Ok(self.as_paid((*payment).clone()).await?)
-            }
+            Some(payment) => self.keep_found(self.as_paid((*payment).clone()).await?, key).await,
             None => self.keep(refusal, key).await,
+        }
+    }
+
+    /// A payment that was found, kept under the request's key with the balance that is told now.
+    async fn keep_found(&self, found: Paid, key: Option<Key>) -> Result<Paid, PayError> {
+        let Some(key) = key else { return Ok(found) };
+        let answer = json!({ PAID_BEFORE: true, "balance": found.balance });
+        match ledger::record(&self.booking.ledger, &self.user, key, answer.clone()).await? {
+            Recorded::Answer(kept) if kept == answer => Ok(found),
+            first => self.replay(first).await,
         }
     }
 
@@ -252,7 +257,10 @@ impl Payer {
             Recorded::Paid(paid) => return Ok(Paid { replayed: true, ..paid }),
             Recorded::Answer(answer) if answer[PAID_BEFORE] == true => {
                 let payment = paid(&self.booking, &self.id).await?.ok_or(PayError::Unknown)?;
-                return Ok(Paid { replayed: true, ..self.as_paid((*payment).clone()).await? });
+                let found = self.as_paid((*payment).clone()).await?;
+                // Answers that were kept by earlier versions tell no balance.
+                let balance = answer["balance"].as_i64().map_or(found.balance, Points);
+                return Ok(Paid { balance, replayed: true, ..found });
             }
             Recorded::Answer(answer) => read_refusal(&answer),
             Recorded::Refused(Refusal::Insufficient { balance, shortfall, .. }) => {

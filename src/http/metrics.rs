@@ -84,7 +84,7 @@ pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
     ("anteroom_idempotent_replays_total", Counter, Unit::Count, "Answers given again for a repeated Idempotency-Key."),
     ("anteroom_ledger_batch_size", Sizes, Unit::Count, "Payments and charges in one transaction."),
     ("anteroom_ledger_batch_seconds", Seconds, Unit::Seconds, "Time of one transaction of payments and charges."),
-    ("anteroom_outbox_pending", Gauge, Unit::Count, "Payments that Redis has not been told of yet."),
+    ("anteroom_outbox_pending", Gauge, Unit::Count, "Payments that Redis has not been told of yet, 10,000 at most."),
     (
         "anteroom_outbox_oldest_seconds",
         Gauge,

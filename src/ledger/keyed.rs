@@ -4,21 +4,12 @@ use serde_json::Value;
 use sqlx::types::Json;
 
 use super::operation::{Answer, Decided, Movement, Operation};
-use super::{Charged, Ledger, Paid, Refusal, batch, transaction};
+use super::{Charged, Ledger, Paid, Refusal, batch};
 use crate::error::Fault;
 use crate::ids::UserId;
 
-/// Keys that one step of the sweep removes: few enough to be done within any statement's time.
-const SWEEP_STEP: i64 = 2_000;
-
 const RECORDED: &str = "\
 select body_hash = $4, answer from idempotency_keys where user_id = $1 and route = $2 and key = $3";
-
-const SWEEP: &str = "\
-delete from idempotency_keys where (user_id, route, key) in (
-    select user_id, route, key from idempotency_keys where created_at < now() - interval '24 hours'
-    order by created_at limit $1 for update skip locked)
-returning 1";
 
 /// An Idempotency-Key that came with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,12 +60,6 @@ pub async fn recorded_answer(ledger: &Ledger, user: &UserId, key: &Key) -> Resul
         Some((false, _)) => Ok(Some(Recorded::Refused(Refusal::KeyReused))),
         Some((true, Json(answer))) => Ok(Some(read(Decided { replayed: true, answer }))),
     }
-}
-
-/// Removes keys older than a day, a bounded number at a time. Gives how many; fewer than a full step means done.
-pub async fn sweep_keys(ledger: &Ledger) -> Result<usize, Fault> {
-    let swept = transaction::write(ledger, sqlx::query(SWEEP).bind(SWEEP_STEP)).await?;
-    Ok(swept.len())
 }
 
 fn read(decided: Decided) -> Recorded {

@@ -18,6 +18,7 @@ mod operation;
 mod outbox;
 mod payment;
 mod sold;
+mod sweep;
 mod transaction;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,12 +32,13 @@ use uuid::Uuid;
 pub use balance::{balance, balance_now, project};
 pub use charge::{Charged, charge};
 pub use invariants::{Check, check};
-pub use keyed::{Key, Recorded, record, recorded_answer, sweep_keys};
+pub use keyed::{Key, Recorded, record, recorded_answer};
 pub use outbox::{Changed, Due, Owed, Settle, outbox_done, outbox_due, outbox_pending};
 pub use payment::{
     LISTED_PAYMENTS, Paid, PayOrder, Payment, Settled, pay, payment_of, payments_of_user, settle_unknown,
 };
 pub use sold::{Sold, paid_since, sold_seats};
+pub use sweep::{sweep_attempts, sweep_keys};
 
 use crate::config::Config;
 use crate::error::Fault;

@@ -24,7 +24,11 @@ returning id, kind, payload || coalesce(
 const DONE: &str = "delete from outbox where id = any ($1)";
 
 const PENDING: &str = "\
-select count(*), coalesce(extract(epoch from now() - min(created_at)), 0)::double precision from outbox";
+select count(*), coalesce(extract(epoch from now() - min(created_at)), 0)::double precision
+from (select created_at from outbox order by created_at limit $1) as oldest";
+
+/// Rows that are counted at most: where there are more, how old the oldest is says enough.
+const COUNTED: i64 = 10_000;
 
 /// A row that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,9 +95,9 @@ pub fn outbox_done(ledger: &Ledger, id: Uuid) {
     ledger.core.note_told([id]);
 }
 
-/// How many rows there are, and the age of the oldest in seconds.
+/// How many rows there are, 10,000 at most, and the age of the oldest in seconds.
 pub async fn outbox_pending(ledger: &Ledger) -> Result<(i64, f64), Fault> {
-    Ok(sqlx::query_as(PENDING).fetch_one(ledger.db().pool()).await?)
+    Ok(sqlx::query_as(PENDING).bind(COUNTED).fetch_one(ledger.db().pool()).await?)
 }
 
 fn due(row: &sqlx::postgres::PgRow) -> Result<Due, Fault> {

@@ -48,6 +48,23 @@ async fn a_payment_is_made_once_and_asking_again_gives_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_payment_found_under_a_key_is_told_again_with_the_balance_of_the_first_answer() {
+    let service = TestService::start(&[]).await;
+    let visitor = service.visitor(1).await;
+    let held = service.hold(&visitor, 12345, "B1").await;
+    service.pay(&visitor, held.is(200)).await.is(200);
+    let ask = async || service.post_once("/reservations/pay", &visitor, "later", &order(&held)).await;
+    let first = ask().await;
+    assert_eq!((first.is(200).replayed(), &first.body["balance"]), (false, &json!(995_100)));
+    service.post("/points/charge", &visitor, &json!({ "amount": 1_000 })).await.is(200);
+    let again = ask().await;
+    assert_eq!((again.is(200).replayed(), &again.body), (true, &first.body));
+    service.sql("update idempotency_keys set answer = answer #- '{answer,balance}' where key = 'later'").await;
+    let of_an_earlier_version = ask().await;
+    assert_eq!(of_an_earlier_version.is(200).body["balance"], 996_100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn too_few_points_are_told_and_kept_under_the_key() {
     let service = TestService::start(&[]).await;
     let account = json!({ "username": "poor", "password": "long enough" });

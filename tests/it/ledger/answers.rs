@@ -191,3 +191,35 @@ async fn keys_are_forgotten_after_a_day() {
     assert!(ledger::recorded_answer(&ledger, &user, &key("old", 1)).await.unwrap().is_none());
     assert!(ledger::recorded_answer(&ledger, &user, &key("new", 1)).await.unwrap().is_some());
 }
+
+/// Red when a run ends after its first step: more may come in a minute than one step removes.
+#[tokio::test]
+async fn a_sweep_goes_on_until_nothing_is_left() {
+    let house = House::with(0, 0).await;
+    sqlx::query(
+        "insert into idempotency_keys (user_id, route, key, body_hash, answer, created_at)
+         select 'anyone', 'test', n::text, '', '{}', now() - interval '25 hours' from generate_series(1, 4005) as n",
+    )
+    .execute(&mut house.connection().await)
+    .await
+    .unwrap();
+    assert_eq!(ledger::sweep_keys(&house.ledger()).await.unwrap(), 4_005);
+}
+
+#[tokio::test]
+async fn attempts_that_paid_nothing_are_forgotten_after_a_day() {
+    let house = House::with(1, 100).await;
+    let ledger = house.ledger();
+    let order = |reservation: &str, seat| house.order(0, reservation, &[seat]);
+    ledger::pay(&ledger, order("paid", 1), None).await.unwrap();
+    ledger::pay(&ledger, order("refused", 2), None).await.unwrap_err();
+    ledger::settle_unknown(&ledger, &order("void", 3).reservation, "first").await.unwrap();
+    sqlx::query("update payment_attempts set at = now() - interval '25 hours'")
+        .execute(&mut house.connection().await)
+        .await
+        .unwrap();
+    ledger::settle_unknown(&ledger, &order("young", 4).reservation, "first").await.unwrap();
+    assert_eq!(ledger::sweep_attempts(&ledger).await.unwrap(), 2);
+    assert_eq!(house.count("payment_attempts where reservation_id in ('paid', 'young')").await, 2);
+    house.sound(&ledger).await;
+}
