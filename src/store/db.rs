@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, Executor};
 use tokio::time::timeout;
 
 use super::pool::Pool;
@@ -67,15 +67,20 @@ impl Db {
         &self.pool
     }
 
-    /// Brings the tables up to this program's version.
+    /// Brings the tables up to this program's version. An index over many rows takes longer than any statement of those
+    /// who serve, and whoever migrates at the same time is waited for: so nothing limits it.
     pub async fn migrate(&self) -> Result<(), Fault> {
         let mut lent = self.pool.acquire().await?;
-        sqlx::migrate!().run(&mut *lent).await.map_err(|e| match e {
+        for unlimited in ["set statement_timeout = 0", "set lock_timeout = 0"] {
+            lent.execute(unlimited).await?;
+        }
+        let migrated = sqlx::migrate!().run(&mut *lent).await;
+        // Nobody is to borrow a connection without limits.
+        lent.end().await;
+        migrated.map_err(|e| match e {
             MigrateError::Execute(e) => e.into(),
             other => Fault::Postgres(other.to_string()),
-        })?;
-        lent.give_back();
-        Ok(())
+        })
     }
 
     /// Whether Postgres answers.

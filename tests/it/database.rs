@@ -87,11 +87,30 @@ async fn connections_that_ended_are_replaced() {
         until(|| db.connections() == (CONNECTIONS, 3)).await;
         cut_all(&url).await;
         // The first to use a connection that has just been cut may see that; nobody after it does.
-        let _ = db.migrate().await;
-        db.migrate().await.unwrap();
+        let _ = audit::list(&db, None, None, 1).await;
+        audit::list(&db, None, None, 1).await.unwrap();
     }
     db.close().await;
     assert_eq!(db.connections(), (0, 0));
+}
+
+/// Red when the time-outs of those who serve end a migration, or its wait for another.
+#[tokio::test]
+async fn the_tables_are_brought_up_to_date_however_long_that_takes() {
+    let url = database().await;
+    let limits = Limits { connections: 1, wait: PATIENCE, statement: Duration::from_millis(100) };
+    let db = Db::new(&url, limits).unwrap();
+    let mut another = PgConnection::connect(&url).await.unwrap();
+    for statement in ["begin", "lock table _sqlx_migrations in access exclusive mode"] {
+        another.execute(statement).await.unwrap();
+    }
+    let takes_long = async {
+        for statement in ["select pg_sleep(0.5)", "commit"] {
+            another.execute(statement).await.unwrap();
+        }
+    };
+    let (migrated, ()) = tokio::join!(db.migrate(), takes_long);
+    migrated.unwrap();
 }
 
 /// Red without the deadlines of `store/pool`: neither is ever answered.

@@ -62,7 +62,7 @@ impl Lent {
     }
 
     /// Closes the connection.
-    pub(super) async fn end(self) {
+    pub(crate) async fn end(self) {
         // It is of no use any more, whatever Postgres says to its end.
         let _ = self.connection.close().await;
     }

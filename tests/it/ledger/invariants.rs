@@ -1,10 +1,17 @@
 //! The checks of the invariants see what they are there for.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use anteroom::config::Config;
 use anteroom::ids::Points;
-use anteroom::ledger;
+use anteroom::ledger::{self, Ledger, Settings};
+use anteroom::store::db::Limits;
+use anteroom::store::{Db, Redis};
 use sqlx::{AssertSqlSafe, Executor};
 
 use super::House;
+use crate::support;
 
 /// Each way to break the books, and the check that must see it. `replica` switches triggers and foreign keys off.
 const BROKEN: &[(&str, &str)] = &[
@@ -50,6 +57,25 @@ async fn each_way_to_break_the_books_is_seen() {
         let seen = checks.iter().find(|check| check.name == *expected).unwrap();
         assert!(!seen.ok, "{break_books}: {checks:?}");
     }
+}
+
+/// Red when they have a statement's time: on a large table they would never end.
+#[tokio::test]
+async fn looking_at_everything_may_take_longer_than_a_statement() {
+    let house = House::with(1, 1_000).await;
+    ledger::pay(&house.ledger(), house.order(0, "r1", &[1]), None).await.unwrap();
+    let mut connection = house.connection().await;
+    for statement in [
+        "alter table payment_seats rename to sold",
+        "create view payment_seats as select sold.* from sold cross join (select pg_sleep(0.3)) as slow",
+    ] {
+        connection.execute(statement).await.unwrap();
+    }
+    let limits = Limits { connections: 1, wait: Duration::from_secs(5), statement: Duration::from_millis(100) };
+    let redis = Redis::new(&support::stores().redis_url, 1, Duration::from_secs(5)).unwrap();
+    let db = Db::new(&house.url, limits).unwrap();
+    let hasty = Ledger::new(db, Arc::new(redis), Settings::of(&Config::default()));
+    house.sound(&hasty).await;
 }
 
 #[tokio::test]
