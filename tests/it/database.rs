@@ -77,6 +77,26 @@ async fn whoever_drops_a_future_leaves_nobody_inside_its_transaction() {
     assert!(changed > 0, "no change was ever done: nothing is proven");
 }
 
+/// Guards the time-outs that Postgres is told when a connection is made: what cannot be seen from outside is told by a
+/// view in the place of a table.
+#[tokio::test]
+async fn every_connection_has_its_time_outs_for_statements_locks_and_idle_transactions() {
+    let url = database().await;
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    for statement in [
+        "alter table audit_log rename to deeds",
+        "create view audit_log as select 1::bigint as id, now() as at, current_setting('statement_timeout') as actor,
+             current_setting('lock_timeout') as action, current_setting('idle_in_transaction_session_timeout') as room,
+             null::text as reason, null::jsonb as before, null::jsonb as after",
+    ] {
+        connection.execute(statement).await.unwrap();
+    }
+    let limits = Limits { connections: 1, wait: PATIENCE, statement: Duration::from_secs(10) };
+    let shown = audit::list(&Db::new(&url, limits).unwrap(), None, None, 1).await.unwrap();
+    let shown = (shown[0].actor.as_str(), shown[0].action.as_str(), shown[0].room.as_deref());
+    assert_eq!(shown, ("10s", "2s", Some("5s")));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_ended_are_replaced() {
     const CONNECTIONS: u32 = 3;

@@ -28,6 +28,7 @@ mod openapi;
 mod operators;
 mod own_reservations;
 mod pages;
+mod paying;
 mod phones;
 mod recovery;
 mod redis_docs;

@@ -59,6 +59,20 @@ async fn each_way_to_break_the_books_is_seen() {
     }
 }
 
+/// Guards the last word on who owns a seat, whatever the program decides.
+#[tokio::test]
+async fn the_constraint_of_sold_seats_refuses_a_second_owner() {
+    let house = House::with(2, 1_000).await;
+    let ledger = house.ledger();
+    for (user, reservation, seat) in [(0, "r1", 1), (1, "r2", 2)] {
+        ledger::pay(&ledger, house.order(user, reservation, &[seat]), None).await.unwrap();
+    }
+    let second = "insert into payment_seats select id, 7, 'S1' from payments where reservation_id = 'r2'";
+    let refused = house.connection().await.execute(second).await.unwrap_err();
+    let constraint = refused.as_database_error().and_then(|error| error.constraint());
+    assert_eq!(constraint, Some("payment_seats_sold_once"));
+}
+
 /// Red when they have a statement's time: on a large table they would never end.
 #[tokio::test]
 async fn looking_at_everything_may_take_longer_than_a_statement() {
