@@ -191,9 +191,8 @@ impl Payer {
         let decided = !replayed && matches!(error, PayError::Insufficient { .. } | PayError::SeatSold(_));
         let given_up = match (running.own, decided) {
             (true, true) => seats::abort_payment(&self.booking.seats, schedule, held, &running.attempt).await,
-            (true, false) | (false, true) => self.give_up(schedule, held, &running.attempt).await,
-            // It is another request's, which will hear how it ends.
-            (false, false) => Ok(()),
+            // It may be another request's, which begins anew then, or that of a process that died: then nobody else ends it.
+            _ => self.give_up(schedule, held, &running.attempt).await,
         };
         if let Err(fault) = given_up {
             tracing::warn!(%fault, "a refused payment's hold is left to the job");
