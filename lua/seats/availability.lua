@@ -4,16 +4,17 @@
 -- KEYS[1] hash: meta, the schedule's incarnation and version
 -- KEYS[2] zset: held, seat → expiry, ms
 -- KEYS[3] hash: sold, seat → reservation
+-- KEYS[4] list: sales, seats in the order in which they were sold
 -- ARGV[1] incarnation
 -- ARGV[2] the version that the caller knows, '' for none
 -- ARGV[3] how many seats the caller knows to be sold in this incarnation, '' for none
 --
 -- Answers: 'lost'; 'same' holds swept; 'held' holds swept, version, then the list of seats held (no more are sold than
--- the caller knows, and what is sold stays so); 'changed' holds swept, version, then the list of seats held and the
--- list of seats sold.
--- Cost: O(1) when nothing changed, O(held) when nothing was sold, else O(held + sold); sweeps at most 1,000.
+-- the caller knows, and what is sold stays so); 'more' the same, and the list of seats sold that the caller does not know;
+-- 'changed' the same, and the list of all seats sold.
+-- Cost: O(1) when nothing changed, O(held + newly sold) for who knows the others, else O(held + sold); sweeps at most 1,000.
 
-local meta, held, sold = KEYS[1], KEYS[2], KEYS[3]
+local meta, held, sold, sales = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local SWEEP_AT_MOST = 1000
 
 local told = redis.call('HMGET', meta, 'incarnation', 'version')
@@ -31,7 +32,12 @@ end
 if version == ARGV[2] then
   return {'same', #over}
 end
-if redis.call('HLEN', sold) == tonumber(ARGV[3]) then
-  return {'held', #over, version, redis.call('ZRANGE', held, 0, -1)}
+local known, count, now_held = tonumber(ARGV[3]), redis.call('HLEN', sold), redis.call('ZRANGE', held, 0, -1)
+if known == count then
+  return {'held', #over, version, now_held}
 end
-return {'changed', #over, version, redis.call('ZRANGE', held, 0, -1), redis.call('HKEYS', sold)}
+-- Where the list is not of the same seats, as after a loss, all of them are told.
+if known and known < count and redis.call('LLEN', sales) == count then
+  return {'more', #over, version, now_held, redis.call('LRANGE', sales, known, -1)}
+end
+return {'changed', #over, version, now_held, redis.call('HKEYS', sold)}

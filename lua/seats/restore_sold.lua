@@ -6,15 +6,16 @@
 -- KEYS[2] zset: held, seat → expiry, ms
 -- KEYS[3] hash: sold, seat → reservation
 -- KEYS[4] zset: paying, reservation → when a job looks after it, ms
--- KEYS[5..] three: for each seat sold, its owner's seats (zset), its reservation (hash) and its hold (string)
+-- KEYS[5] list: sales, seats in the order in which they were sold
+-- KEYS[6..] three: for each seat sold, its owner's seats (zset), its reservation (hash) and its hold (string)
 -- ARGV[1] epoch: the new one
 -- ARGV[2..] pairs of seat and reservation, in the order of their keys
 --
 -- Answers: 'older' (the schedule is at this epoch or a later one already); 'restored'.
 -- Cost: O(log n) for each pair; the caller sends at most 250.
 
-local meta, held, sold, paying = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local FIRST_SEAT, FIRST_KEY, NEVER_MS = 2, 5, 9000000000000000
+local meta, held, sold, paying, sales = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local FIRST_SEAT, FIRST_KEY, NEVER_MS = 2, 6, 9000000000000000
 
 if tonumber(redis.call('HGET', meta, 'epoch') or 0) >= tonumber(ARGV[1]) then
   return {'older'}
@@ -22,7 +23,9 @@ end
 for i = FIRST_SEAT, #ARGV, 2 do
   local seat, id, first = ARGV[i], ARGV[i + 1], FIRST_KEY + (i - FIRST_SEAT) / 2 * 3
   local own, reservation, hold_key = KEYS[first], KEYS[first + 1], KEYS[first + 2]
-  redis.call('HSET', sold, seat, id)
+  if redis.call('HSET', sold, seat, id) == 1 then
+    redis.call('RPUSH', sales, seat)
+  end
   redis.call('ZADD', own, NEVER_MS, seat)
   redis.call('PERSIST', own)
   redis.call('ZREM', held, seat)

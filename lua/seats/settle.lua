@@ -7,7 +7,8 @@
 -- KEYS[4] zset: the owner's seats, seat → expiry, ms (far away when it owns them)
 -- KEYS[5] hash: the reservation
 -- KEYS[6] zset: paying, reservation → when a job looks after it, ms
--- KEYS[7..] string: for each of its seats, its hold: reservation, userId, number of seats
+-- KEYS[7] list: sales, seats in the order in which they were sold
+-- KEYS[8..] string: for each of its seats, its hold: reservation, userId, number of seats
 -- ARGV[1] incarnation
 -- ARGV[2] userId
 -- ARGV[3] reservation
@@ -19,8 +20,8 @@
 -- Cost: O(seats · log n).
 
 local meta, held, sold, own, reservation, paying = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local user, id = ARGV[2], ARGV[3]
-local FIRST_SEAT, FIRST_HOLD, NEVER_MS = 6, 7, 9000000000000000
+local sales, user, id = KEYS[7], ARGV[2], ARGV[3]
+local FIRST_SEAT, FIRST_HOLD, NEVER_MS = 6, 8, 9000000000000000
 
 if redis.call('HGET', meta, 'incarnation') ~= ARGV[1] then
   return {'lost'}
@@ -33,7 +34,10 @@ for i = FIRST_SEAT, #ARGV do
   if holder and holder ~= id then
     others[#others + 1] = holder
   end
-  changed = redis.call('HSET', sold, seat, id) == 1 or changed
+  if redis.call('HSET', sold, seat, id) == 1 then
+    redis.call('RPUSH', sales, seat)
+    changed = true
+  end
   redis.call('ZADD', own, NEVER_MS, seat)
   redis.call('ZREM', held, seat)
   redis.call('DEL', hold_key)

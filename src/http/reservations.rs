@@ -69,7 +69,7 @@ impl Date {
     }
 }
 
-/// The schedules of the caller's room.
+/// The schedules of the caller's room. Their counts of seats are at most a second and a half old.
 #[utoipa::path(
     get, path = "/reservations/available/dates", tag = "booking", security(("bearer" = [])), params(DatesQuery),
     responses((status = 200, body = Dates), GateRefusals)
@@ -82,7 +82,7 @@ pub(super) async fn dates(
     account.must_be(query.user_id.as_deref())?;
     let mut schedules = app.seats.schedules_of(account.room());
     schedules.retain(|one| query.concert_id.as_ref().is_none_or(|id| *id == one.concert.to_string()));
-    let snapshots = schedules.iter().map(|schedule| seats::availability(&app.seats, schedule));
+    let snapshots = schedules.iter().map(|schedule| seats::glance(&app.seats, schedule));
     let snapshots = try_join_all(snapshots).await?;
     let dates = schedules.iter().zip(&snapshots).map(|(schedule, snapshot)| Date::of(schedule, snapshot)).collect();
     Ok(axum::Json(Dates { dates }).into_response())

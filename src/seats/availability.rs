@@ -11,10 +11,13 @@ use super::recovery::believing;
 use crate::clock;
 use crate::error::Fault;
 use crate::ids::Epoch;
-use crate::store::scripts::seats::{self as scripts, Census, Changed, Hall, Known};
+use crate::store::scripts::seats::{self as scripts, Census, Changed, Hall, Known, Sold};
 
 /// No snapshot is shown that is older, ms.
 const OLDEST_MS: u64 = 250;
+
+/// Where only the counts of many schedules are shown, theirs may be, ms: a little more than a second, in which all are swept.
+const OLDEST_GLANCE_MS: u64 = 1_500;
 
 /// What a seat is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,9 +108,15 @@ impl Snapshot {
     /// The seats after a change. Which are sold is what Redis told, or what was known; nothing where neither is there.
     fn after(changed: &Changed, plan: &Plan, epoch: Epoch, known: Option<&Arc<Self>>) -> Option<Self> {
         let (mut statuses, sold) = match (&changed.sold, known) {
-            (Some(sold), _) => (marked_sold(plan, sold), sold.len()),
-            (None, Some(known)) => (known.without_holds(), known.sold),
-            (None, None) => return None,
+            (Sold::All(sold), _) => {
+                let none = vec![SeatStatus::Available; plan.seats.len()];
+                (marked_sold(plan, none, sold), sold.len())
+            }
+            (Sold::More(more), Some(known)) => {
+                (marked_sold(plan, known.without_holds(), more), known.sold + more.len())
+            }
+            (Sold::Known, Some(known)) => (known.without_holds(), known.sold),
+            (Sold::More(_) | Sold::Known, None) => return None,
         };
         for at in changed.held.iter().filter_map(|seat| plan.position(seat)) {
             if statuses[at] == SeatStatus::Available {
@@ -129,8 +138,7 @@ impl Snapshot {
     }
 }
 
-fn marked_sold(plan: &Plan, sold: &[String]) -> Vec<SeatStatus> {
-    let mut statuses = vec![SeatStatus::Available; plan.seats.len()];
+fn marked_sold(plan: &Plan, mut statuses: Vec<SeatStatus>, sold: &[String]) -> Vec<SeatStatus> {
     for at in sold.iter().filter_map(|seat| plan.position(seat)) {
         statuses[at] = SeatStatus::Sold;
     }
@@ -139,11 +147,20 @@ fn marked_sold(plan: &Plan, sold: &[String]) -> Vec<SeatStatus> {
 
 /// The seats of a schedule, at most 250 ms old.
 pub async fn availability(seats: &Seats, schedule: &Arc<Schedule>) -> Result<Arc<Snapshot>, Fault> {
-    if let Some(snapshot) = fresh(schedule) {
+    fetched(seats, schedule, OLDEST_MS).await
+}
+
+/// How many seats a schedule has, for who looks at many: as old as the sweep of each second leaves it.
+pub async fn glance(seats: &Seats, schedule: &Arc<Schedule>) -> Result<Arc<Snapshot>, Fault> {
+    fetched(seats, schedule, OLDEST_GLANCE_MS).await
+}
+
+async fn fetched(seats: &Seats, schedule: &Arc<Schedule>, oldest_ms: u64) -> Result<Arc<Snapshot>, Fault> {
+    if let Some(snapshot) = fresh(schedule, oldest_ms) {
         return Ok(snapshot);
     }
     let _one_fetches = schedule.refresh.lock().await;
-    if let Some(snapshot) = fresh(schedule) {
+    if let Some(snapshot) = fresh(schedule, oldest_ms) {
         return Ok(snapshot);
     }
     // The age counts from before the question: what changed after it may be missing from the answer.
@@ -180,9 +197,9 @@ pub(crate) async fn census(seats: &Seats, schedule: &Schedule) -> Result<Census,
     scripts::census(schedule.hall(&seats.redis)).await
 }
 
-fn fresh(schedule: &Schedule) -> Option<Arc<Snapshot>> {
+fn fresh(schedule: &Schedule, oldest_ms: u64) -> Option<Arc<Snapshot>> {
     let at_ms = schedule.snapshot_at_ms.load(Ordering::Acquire);
-    if at_ms + OLDEST_MS < clock::uptime_ms() {
+    if at_ms + oldest_ms < clock::uptime_ms() {
         return None;
     }
     schedule.snapshot.load_full().filter(|snapshot| snapshot.epoch == schedule.epoch())
@@ -200,23 +217,33 @@ mod tests {
     use super::super::plan::plan_of;
     use super::*;
 
-    fn changed(version: u64, held: &[&str], sold: Option<&[&str]>) -> Changed {
-        let owned = |seats: &[&str]| -> Vec<String> { seats.iter().map(|seat| (*seat).to_owned()).collect() };
-        Changed { version, held: owned(held), sold: sold.map(owned) }
+    fn owned(seats: &[&str]) -> Vec<String> {
+        seats.iter().map(|seat| (*seat).to_owned()).collect()
+    }
+
+    fn changed(version: u64, held: &[&str], sold: Sold) -> Changed {
+        Changed { version, held: owned(held), sold }
     }
 
     #[test]
     fn which_seats_are_sold_is_known_from_before_where_it_is_left_out() {
         let plan = plan_of(&[("A", 4)]);
         let states = |snapshot: &Snapshot| [0, 1, 2, 3].map(|at| snapshot.state(at));
-        let told = changed(1, &["A1", "A2"], Some(&["A2", "A3", "Z9"]));
+        let told = changed(1, &["A1", "A2"], Sold::All(owned(&["A2", "A3", "Z9"])));
         let first = Snapshot::after(&told, &plan, Epoch(1), None).map(Arc::new).unwrap();
         assert_eq!(states(&first), ["held", "sold", "sold", "available"]);
         assert_eq!((first.counts, first.sold), ([1, 1, 2], 3), "what the plan has not is counted as Redis counts");
 
-        let next = Snapshot::after(&changed(2, &["A4", "A3"], None), &plan, Epoch(1), Some(&first)).unwrap();
+        let next = Snapshot::after(&changed(2, &["A4", "A3"], Sold::Known), &plan, Epoch(1), Some(&first)).unwrap();
         assert_eq!(states(&next), ["available", "sold", "sold", "held"]);
         assert_eq!((next.version, next.counts, next.sold), (2, [1, 1, 2], 3));
-        assert!(Snapshot::after(&changed(3, &[], None), &plan, Epoch(1), None).is_none(), "nobody knows them");
+        let more = changed(3, &[], Sold::More(owned(&["A1"])));
+        let more = Snapshot::after(&more, &plan, Epoch(1), Some(&Arc::new(next))).unwrap();
+        assert_eq!(states(&more), ["sold", "sold", "sold", "available"]);
+        assert_eq!((more.counts, more.sold), ([1, 0, 3], 4));
+        for sold in [Sold::Known, Sold::More(Vec::new())] {
+            let told = changed(4, &[], sold);
+            assert!(Snapshot::after(&told, &plan, Epoch(1), None).is_none(), "nobody knows the others");
+        }
     }
 }

@@ -21,7 +21,7 @@ use crate::ledger::Ledger;
 use crate::store::{Db, Redis};
 
 pub(crate) use availability::census;
-pub use availability::{Listed, Snapshot, availability};
+pub use availability::{Listed, Snapshot, availability, glance};
 pub use hold::{Asking, HoldRefusal, Wanted, hold};
 pub use plan::{Plan, Schedule, Seat, refresh_plans};
 pub use programme::{

@@ -58,6 +58,7 @@ pub(crate) struct ScheduleKeys {
     pub(crate) meta: String,
     pub(crate) held: String,
     pub(crate) sold: String,
+    pub(crate) sales: String,
     pub(crate) paying: String,
     prefix: String,
 }
@@ -66,7 +67,14 @@ impl ScheduleKeys {
     pub(crate) fn new(schedule: ScheduleId) -> Self {
         let prefix = format!("anteroom:{{s:{schedule}}}:");
         let key = |part: &str| format!("{prefix}{part}");
-        Self { meta: key("meta"), held: key("held"), sold: key("sold"), paying: key("paying"), prefix }
+        Self {
+            meta: key("meta"),
+            held: key("held"),
+            sold: key("sold"),
+            sales: key("sales"),
+            paying: key("paying"),
+            prefix,
+        }
     }
 
     /// Who holds a seat.

@@ -34,6 +34,7 @@ mod recovery;
 mod redis_docs;
 mod room_command;
 mod scale;
+mod seat_guards;
 mod seed;
 mod stores;
 mod support;

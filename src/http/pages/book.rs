@@ -103,7 +103,7 @@ pub(super) async fn dates(Inside(guest): Inside) -> Result<Response, Outside> {
     let (shop, words) = (Shop::of(&guest), &guest.words.book);
     let mut dates = Vec::new();
     for schedule in guest.app.seats.schedules_of(guest.room()) {
-        let snapshot = seats::availability(&guest.app.seats, &schedule).await?;
+        let snapshot = seats::glance(&guest.app.seats, &schedule).await?;
         let left = u64::try_from(snapshot.counts[0]).unwrap_or(0);
         dates.push(Date {
             starts_at: clock::rfc3339(schedule.starts_at),

@@ -92,7 +92,7 @@ impl Visitor {
 async fn sold_out(app: &App, room: &Room) -> bool {
     let schedules = app.seats.schedules_of(&room.name);
     for schedule in &schedules {
-        match seats::availability(&app.seats, schedule).await {
+        match seats::glance(&app.seats, schedule).await {
             Ok(snapshot) if snapshot.counts[2] == schedule.plan.seats.len() => {}
             _ => return false,
         }

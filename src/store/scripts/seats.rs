@@ -191,7 +191,7 @@ pub(crate) async fn settle(hall: Hall<'_>, claim: Claim<'_>, keep_ms: i64) -> Re
     let k = hall.keys;
     let (own, reservation) = (k.user(claim.user), k.reservation(claim.reservation));
     let holds: Vec<String> = claim.seats.iter().map(|seat| k.hold(seat)).collect();
-    let named: [&str; 6] = [&k.meta, &k.held, &k.sold, &own, &reservation, &k.paying];
+    let named: [&str; 7] = [&k.meta, &k.held, &k.sold, &own, &reservation, &k.paying, &k.sales];
     let keys: Vec<&str> = named.into_iter().chain(holds.iter().map(String::as_str)).collect();
     let call = Call::new(&SETTLE, &keys);
     let reply: Reply = hall
@@ -227,23 +227,35 @@ pub(crate) struct Availability {
 pub(crate) struct Changed {
     pub(crate) version: u64,
     pub(crate) held: Vec<String>,
-    /// Nothing where the same are sold as the caller knows.
-    pub(crate) sold: Option<Vec<String>>,
+    pub(crate) sold: Sold,
+}
+
+/// Which seats are sold, as far as the caller does not know it.
+#[derive(Debug)]
+pub(crate) enum Sold {
+    /// Those that the caller knows.
+    Known,
+    /// These too.
+    More(Vec<String>),
+    /// These.
+    All(Vec<String>),
 }
 
 pub(crate) async fn availability(hall: Hall<'_>, known: Option<Known>) -> Result<Availability, Fault> {
     let k = hall.keys;
     let version = known.map(|known| known.version.to_string()).unwrap_or_default();
     let sold = known.map(|known| known.sold.to_string()).unwrap_or_default();
-    let call = Call::new(&AVAILABILITY, &[&k.meta, &k.held, &k.sold]);
+    let call = Call::new(&AVAILABILITY, &[&k.meta, &k.held, &k.sold, &k.sales]);
     let reply: Reply = hall.redis.call_in(hall.epoch.0, call, |c| c.arg(version).arg(sold)).await?;
-    let changed = match reply.word()? {
-        "same" => None,
-        "held" => Some(Changed { version: reply.count(2)?, held: reply.list(3)?, sold: None }),
-        "changed" => Some(Changed { version: reply.count(2)?, held: reply.list(3)?, sold: Some(reply.list(4)?) }),
+    let sold = match reply.word()? {
+        "same" => return Ok(Availability { swept: reply.count(1)?, changed: None }),
+        "held" => Sold::Known,
+        "more" => Sold::More(reply.list(4)?),
+        "changed" => Sold::All(reply.list(4)?),
         _ => return Err(reply.unexpected()),
     };
-    Ok(Availability { swept: reply.count(1)?, changed })
+    let changed = Changed { version: reply.count(2)?, held: reply.list(3)?, sold };
+    Ok(Availability { swept: reply.count(1)?, changed: Some(changed) })
 }
 
 /// Answers whether this call set the schedule up; it did not where it is at this epoch or a later one.
@@ -264,7 +276,7 @@ pub(crate) async fn restore_sold(hall: Hall<'_>, sold: &[SoldSeat]) -> Result<()
     let k = hall.keys;
     let of_seats = sold.iter().flat_map(|(seat, by, user)| [k.user(user), k.reservation(by), k.hold(seat)]);
     let of_seats: Vec<String> = of_seats.collect();
-    let named: [&str; 4] = [&k.meta, &k.held, &k.sold, &k.paying];
+    let named: [&str; 5] = [&k.meta, &k.held, &k.sold, &k.paying, &k.sales];
     let keys: Vec<&str> = named.into_iter().chain(of_seats.iter().map(String::as_str)).collect();
     let call = Call::new(&RESTORE_SOLD, &keys).arg(hall.epoch.0);
     let call = sold.iter().fold(call, |call, (seat, by, _)| call.arg(seat.as_str()).arg(by.as_str()));

@@ -14,6 +14,10 @@ impl Walk {
         let held: BTreeSet<String> = self.scripts.run(&["ZRANGE", &held, "2", "+inf", "BYSCORE"]);
         let told: BTreeMap<String, String> = self.scripts.run(&["HGETALL", &sold]);
         assert_eq!(told, self.sold, "I1 {whole}");
+        let sales = self.scripts.key("sales");
+        let mut sales: Vec<String> = self.scripts.run(&["LRANGE", &sales, "0", "-1"]);
+        sales.sort();
+        assert!(sales.iter().eq(self.sold.keys()), "each is sold once, in some order: {sales:?} {whole}");
         for at in 0..SEATS {
             let seat = format!("A{at}");
             let key = self.scripts.key(&format!("hold:{seat}"));

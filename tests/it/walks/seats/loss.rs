@@ -31,7 +31,7 @@ impl Walk {
         let Some((id, held)) = paid.map(|(id, held)| (id.clone(), held.clone())) else { return };
         let key = |part: &str| format!("{}{part}", self.scripts.prefix);
         let (reservation, own) = (key(&format!("reservation:{id}")), key(&format!("user:{}", held.user)));
-        let (all, sold, paying) = (key("held"), key("sold"), key("paying"));
+        let (all, sold, sales, paying) = (key("held"), key("sold"), key("sales"), key("paying"));
         let holds: Vec<_> = held.seats.iter().map(|seat| (seat, key(&format!("hold:{seat}")))).collect();
         let value = format!("{id} {} {}", held.user, held.seats.len());
         for (seat, hold) in &holds {
@@ -39,6 +39,7 @@ impl Walk {
             self.scripts.run::<i64>(&["ZADD", &all, FAR, seat]);
             self.scripts.run::<i64>(&["ZADD", &own, FAR, seat]);
             self.scripts.run::<i64>(&["HDEL", &sold, seat]);
+            self.scripts.run::<i64>(&["LREM", &sales, "0", seat]);
         }
         self.scripts.run::<i64>(&["HSET", &reservation, "state", "held"]);
         self.scripts.run::<i64>(&["ZADD", &paying, "1", &id]);

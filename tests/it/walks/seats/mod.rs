@@ -275,7 +275,10 @@ impl Walk {
         }
         let (version, none) = (self.now_version().to_string(), String::new());
         let asked = [([&version, &sold], "same"), ([&none, &sold], "held"), ([&none, &none], "changed")];
-        for ([version, sold], word) in asked.into_iter().chain([([&none, &more], "changed")]) {
+        let fewer = self.sold.len().saturating_sub(1).to_string();
+        let one_more = if self.sold.is_empty() { "held" } else { "more" };
+        let others = [([&none, &more], "changed"), ([&none, &fewer], one_more)];
+        for ([version, sold], word) in asked.into_iter().chain(others) {
             let args = [incarnation(self.epoch), version.clone(), sold.clone()];
             assert_eq!(self.call("availability", ("", "", &[]), &args)[..2], [word, "0"]);
         }
