@@ -1,5 +1,6 @@
 //! Bodies, JSON and forms: read within limits, and refused with a problem that says what was wrong where.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -11,12 +12,15 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
+use super::gate::Turn;
 use super::problem::{Code, Problem};
 
 /// The largest body that is read: no request of the interface comes near it.
 const MOST_BYTES: usize = 16 * 1024;
 /// How long a body may take to arrive.
 const LONGEST_READ: Duration = Duration::from_secs(10);
+/// And how long as one of those whom its class counts.
+const PROMPT: Duration = Duration::from_millis(500);
 /// How much of a body that is too large is read and forgotten, so that the refusal reaches a client that is still
 /// writing: closing a connection with unread bytes resets it, and the answer is lost on the way.
 const MOST_FORGOTTEN: usize = 1024 * 1024;
@@ -37,8 +41,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
         if !is_plain_json(request.headers()) {
             return Err(Problem::new(Code::UnsupportedMediaType));
         }
-        let bytes =
-            timeout(LONGEST_READ, read(request)).await.unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))?;
+        let bytes = read_in_time(request).await?;
         Ok(Self { value: parse(&bytes)?, body_hash: Sha256::digest(&bytes).into() })
     }
 }
@@ -55,8 +58,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Form<T> {
         if !told.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
             return Err(Problem::new(Code::UnsupportedMediaType).detail("A form is application/x-www-form-urlencoded."));
         }
-        let bytes =
-            timeout(LONGEST_READ, read(request)).await.unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))?;
+        let bytes = read_in_time(request).await?;
         let pairs = form_urlencoded::parse(&bytes);
         serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs))
             .map(Self)
@@ -106,6 +108,24 @@ fn is_json(content_type: &str) -> bool {
         }
         _ => true,
     })
+}
+
+/// A body that does not come along with its head is waited for outside the class: it keeps nobody out meanwhile.
+async fn read_in_time(request: Request) -> Result<Vec<u8>, Problem> {
+    let turn = request.extensions().get::<Turn>().cloned();
+    let mut reading = pin!(read(request));
+    if let Ok(read) = timeout(PROMPT, &mut reading).await {
+        return read;
+    }
+    if let Some(turn) = &turn {
+        turn.step_out();
+    }
+    let late = timeout(LONGEST_READ.saturating_sub(PROMPT), reading).await;
+    let read = late.unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))?;
+    match turn {
+        Some(turn) if !turn.step_in() => Err(Problem::busy(Code::Overloaded)),
+        _ => Ok(read),
+    }
 }
 
 async fn read(request: Request) -> Result<Vec<u8>, Problem> {

@@ -1,6 +1,6 @@
 //! Limits on requests under way, by class, so that no class starves another.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use metrics::{Counter, counter, gauge};
@@ -37,6 +37,7 @@ const CLASSES: [(Class, &str); 7] = [
 ];
 
 /// One gate for each class.
+#[derive(Clone)]
 pub(super) struct Gates(Arc<[Gate; CLASSES.len()]>);
 
 /// Alone on its cache lines, so that classes do not slow each other down.
@@ -74,6 +75,46 @@ impl Gates {
 
     pub(super) fn leave(&self, class: Class) {
         self.0[class as usize].inside.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The place within its class of a request whose body is yet to come. It may step out while it waits for its own client,
+/// so that those who send slowly keep nobody out.
+#[derive(Clone)]
+pub(super) struct Turn(Arc<Taken>);
+
+struct Taken {
+    gates: Gates,
+    class: Class,
+    inside: AtomicBool,
+}
+
+impl Turn {
+    /// Of a request that was let in.
+    pub(super) fn taken(gates: &Gates, class: Class) -> Self {
+        Self(Arc::new(Taken { gates: gates.clone(), class, inside: AtomicBool::new(true) }))
+    }
+
+    /// Gives the place up, if it has one.
+    pub(super) fn step_out(&self) {
+        if self.0.inside.swap(false, Ordering::Relaxed) {
+            self.0.gates.leave(self.0.class);
+        }
+    }
+
+    /// Takes a place again, where there is one.
+    pub(super) fn step_in(&self) -> bool {
+        let entered = self.0.gates.enter(self.0.class);
+        self.0.inside.store(entered, Ordering::Relaxed);
+        entered
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if *self.inside.get_mut() {
+            self.gates.leave(self.class);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use axum::Router;
+use axum::body::HttpBody;
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, Method};
@@ -21,7 +22,7 @@ use tower::Service;
 use tracing::Span;
 
 pub use super::gate::Class;
-use super::gate::Gates;
+use super::gate::{Gates, Turn};
 use super::meters::Meters;
 use super::problem::{Cause, Code, Problem};
 use super::{fault_log, metrics};
@@ -89,7 +90,7 @@ impl Ground {
     }
 
     /// Answers a request: with what the router says, unless it was found wanting before or its class is full.
-    pub(super) fn answer(&mut self, request: Request, flaw: Option<Problem>) -> Answering {
+    pub(super) fn answer(&mut self, mut request: Request, flaw: Option<Problem>) -> Answering {
         let began = clock::now();
         let method = request.method().clone();
         let id = request_id(request.headers().get(&X_REQUEST_ID));
@@ -97,13 +98,21 @@ impl Ground {
         let route = shared.table.at(request.uri().path()).map_or(0, |found| *found.value);
         let Route { path, class, .. } = &shared.routes[route];
         let span = tracing::debug_span!("request", id = id.to_str().unwrap_or_default(), %method, route = path);
-        let inside = flaw.is_none() && shared.gates.enter(*class);
+        let entered = flaw.is_none() && shared.gates.enter(*class);
+        let place = match (entered, request.body().is_end_stream()) {
+            (false, _) => Place::None,
+            (true, true) => Place::Inside,
+            (true, false) => Place::Turn(Turn::taken(&shared.gates, *class)),
+        };
+        if let Place::Turn(turn) = &place {
+            request.extensions_mut().insert(turn.clone());
+        }
         let work = match flaw {
             Some(problem) => Work::Refused(problem.into_response()),
-            None if inside => Work::Running(self.router.call(request)),
+            None if entered => Work::Running(self.router.call(request)),
             None => Work::Refused(Problem::busy(Code::Overloaded).into_response()),
         };
-        Answering { work, began, method, id, shared, route, inside, span }
+        Answering { work, began, method, id, shared, route, place, span }
     }
 }
 
@@ -129,8 +138,15 @@ pub struct Answering {
     id: HeaderValue,
     shared: Arc<Handle>,
     route: usize,
-    inside: bool,
+    place: Place,
     span: Span,
+}
+
+/// What a request has of its class.
+enum Place {
+    None,
+    Inside,
+    Turn(Turn),
 }
 
 enum Work {
@@ -194,8 +210,10 @@ impl Answering {
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        if self.inside {
-            self.shared.gates.leave(self.shared.routes[self.route].class);
+        match &self.place {
+            Place::None => {}
+            Place::Inside => self.shared.gates.leave(self.shared.routes[self.route].class),
+            Place::Turn(turn) => turn.step_out(),
         }
     }
 }

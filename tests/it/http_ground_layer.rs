@@ -6,7 +6,9 @@ use anteroom::config::InFlight;
 use anteroom::http::metrics::{METRICS, recorder};
 use reqwest::{Client, Response};
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
 
 use crate::http_ground::{Server, Signals, limits, serve, started};
 
@@ -65,6 +67,30 @@ async fn what_is_not_there_is_a_problem_too() {
     let allowed = header(&wrong, "allow").to_owned();
     assert!(allowed.contains("POST") && allowed.contains("GET"), "{allowed}");
     assert_eq!(wrong.json::<Value>().await.unwrap()["code"], "method-not-allowed");
+}
+
+/// Red when a request whose body does not come holds its place in the class meanwhile.
+#[tokio::test]
+async fn bodies_that_come_slowly_keep_nobody_out() {
+    let server = serve(limits(), InFlight { booking: 2, ..InFlight::default() }, &Signals::default()).await;
+    let head = "POST /numbers HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 24\r\n\r\n";
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    let began = Instant::now();
+    while fetch(&server, "/things/1").await.status() != 200 {
+        assert!(began.elapsed() < Duration::from_secs(5), "they keep all others out");
+    }
+    // They are answered all the same once they are done.
+    for mut stream in slow {
+        stream.write_all(br#"{"amount":1,"name":"ab"}"#).await.unwrap();
+        let mut answer = [0; 64];
+        assert!(timeout(Duration::from_secs(5), stream.read(&mut answer)).await.unwrap().unwrap() > 0);
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{:?}", String::from_utf8_lossy(&answer));
+    }
 }
 
 #[tokio::test]
