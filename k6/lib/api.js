@@ -166,7 +166,7 @@ async function answerTo(c, token, tags) {
   }
   const status = response.status;
   const body = c.unread && status === 200 ? String(response.body) : bodyOf(response);
-  return { status, body, code: body?.code ?? '', headers: response.headers, right: c.expected.includes(status), ms: response.timings.duration };
+  return { status, body, code: body?.code ?? response.error ?? '', headers: response.headers, right: c.expected.includes(status), ms: response.timings.duration };
 }
 
 /**

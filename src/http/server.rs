@@ -53,6 +53,10 @@ pub struct Limits {
     pub drain: Duration,
 }
 
+/// Proxies and clients keep idle connections for 60 to 120 s (nginx, AWS, Go, Caddy). Whoever of the two keeps them for longer
+/// ends none that the other is writing to at that moment, and that must be us: a POST is not sent again.
+const IDLE: Duration = Duration::from_secs(130);
+
 /// How long a connection may take over what.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
@@ -67,7 +71,7 @@ pub struct Patience {
 impl From<&Config> for Limits {
     fn from(config: &Config) -> Self {
         let seconds = Duration::from_secs;
-        let patience = Patience { head: seconds(10), idle: seconds(75), blocked: seconds(30) };
+        let patience = Patience { head: seconds(10), idle: IDLE, blocked: seconds(30) };
         Self { connections: config.connections, patience, drain: seconds(config.drain_seconds) }
     }
 }
