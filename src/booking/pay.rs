@@ -148,7 +148,7 @@ impl Payer {
             reservation: self.id.clone(),
             attempt: attempt.to_owned(),
             schedule: schedule.id,
-            seats: held.seats.clone(),
+            seats: schedule.plan.in_order(&held.seats),
             amount: held.amount,
             room: schedule.room.clone(),
         };

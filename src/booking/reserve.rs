@@ -73,7 +73,9 @@ pub async fn reserve(
             Ok(Reserved::Held(held))
         }
         Err(HoldRefusal::Sold { reservation, seats, alternatives }) => {
-            match own_payment(booking, standing.user, &reservation, Some(&schedule)).await? {
+            let own = own_payment(booking, standing.user, &reservation, Some(&schedule)).await?;
+            // Only exactly these: who owns more of them asked for something else.
+            match own.filter(|payment| payment.seats.len() == seats.len()) {
                 Some(payment) => Ok(Reserved::Paid(payment)),
                 None => Err(HoldRefusal::Taken { seats, alternatives }.into()),
             }

@@ -57,6 +57,13 @@ impl Plan {
         SeatId::parse(seat).ok().and_then(|seat| self.index.get(&seat).copied())
     }
 
+    /// These seats in the plan's order, in which a payment is read back.
+    pub fn in_order(&self, seats: &[SeatId]) -> Vec<SeatId> {
+        let mut ordered = seats.to_vec();
+        ordered.sort_by_key(|seat| self.index.get(seat).copied());
+        ordered
+    }
+
     /// A seat by its label.
     pub fn seat(&self, label: &SeatId) -> Option<&Seat> {
         self.index.get(label).map(|at| &self.seats[*at])

@@ -168,6 +168,9 @@ returning id";
 const LOST_SEAT: &str = "\
 select label from seats where schedule_id = $1 and label <> all($2::text[]) order by ordinal limit 1";
 
+/// In the order in which payments lock them: otherwise each could wait for the other.
+const LOCK_SEATS: &str = "select from seats where schedule_id = $1 order by label for update";
+
 /// Out of the way of the new order: an ordinal stands once.
 const FREE_ORDINALS: &str = "update seats set ordinal = -ordinal where schedule_id = $1";
 
@@ -311,6 +314,7 @@ async fn put_seats(connection: &mut PgConnection, schedule: i64, plan: &Columns)
     if let Some(seat) = lost {
         return Err(invalid("sections", format!("leave out the seat {seat}, which someone may hold")));
     }
+    sqlx::query(LOCK_SEATS).bind(schedule).execute(&mut *connection).await?;
     sqlx::query(FREE_ORDINALS).bind(schedule).execute(&mut *connection).await?;
     let put = sqlx::query(PUT_SEATS).bind(schedule).bind(&plan.labels).bind(&plan.sections).bind(&plan.rows);
     put.bind(&plan.numbers).bind(&plan.prices).execute(connection).await?;

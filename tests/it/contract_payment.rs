@@ -14,7 +14,7 @@ use crate::support::{Road, TestService, database, redis_database};
 async fn a_payment_is_made_once_and_asking_again_gives_the_same() {
     let service = TestService::start(&[]).await;
     let (visitor, other) = (service.visitor(1).await, service.visitor(2).await);
-    let body = json!({ "scheduleId": 12345, "seatIds": ["B1", "B2"] });
+    let body = json!({ "scheduleId": 12345, "seatIds": ["B2", "B1"] });
     let held = service.post("/reservations", &visitor, &body).await;
     service.pay(&other, &held).await.refused(404, "unknown-reservation");
     let paid = service.post_once("/reservations/pay", &visitor, "pay", &order(&held)).await;
@@ -38,6 +38,8 @@ async fn a_payment_is_made_once_and_asking_again_gives_the_same() {
 
     let owned = service.post("/reservations", &visitor, &body).await;
     assert_eq!((owned.is(200).text("status"), owned.text("reservationId")), ("confirmed", held.text("reservationId")));
+    let part = service.hold(&visitor, 12345, "B1").await;
+    part.refused(409, "seat-taken");
     service.delete("/queue/position", &visitor).await.is(204);
     let outside = service.pay(&visitor, &held).await;
     assert_eq!(outside.is(200).body["paymentId"], paid.body["paymentId"], "the outcome needs no visit");
