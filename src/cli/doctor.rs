@@ -57,5 +57,9 @@ async fn redis(config: &Config) -> Vec<Result<String, String>> {
 async fn postgres(config: &Config) -> Result<String, String> {
     let db = Db::new(config.database_url.expose_secret(), app::limits(config)).map_err(|e| e.to_string())?;
     db.ping().await.map_err(|e| e.to_string())?;
-    Ok("answers".to_owned())
+    if db.keeps_limits().await.map_err(|e| e.to_string())? {
+        Ok("answers, within the limits that were asked for".to_owned())
+    } else {
+        Err("is reached through a pooler that drops our time-outs: name the server itself in database_url".to_owned())
+    }
 }

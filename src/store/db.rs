@@ -17,6 +17,7 @@ use crate::error::Fault;
 pub struct Db {
     pool: Pool,
     options: PgConnectOptions,
+    statement: Duration,
     /// A connection of its own tells whether Postgres serves, also while the pool is exhausted by those who use it.
     pulse: Arc<OnceLock<Pool>>,
 }
@@ -24,6 +25,8 @@ pub struct Db {
 /// Which part of its time a statement may wait for one lock. Nobody here holds one for so long, unless it is stuck:
 /// then whoever waits should hear of that, and not take connections from all others.
 const LOCK_PART: u32 = 5;
+
+const TOLD_LIMIT: &str = "select setting::bigint from pg_settings where name = 'statement_timeout'";
 
 /// How long Postgres may take to show that it is there.
 const PULSE: Duration = Duration::from_secs(1);
@@ -59,7 +62,8 @@ impl Db {
                 ("idle_in_transaction_session_timeout", "5000"),
                 ("lock_timeout", lock_ms.as_str()),
             ]);
-        Ok(Self { pool: Pool::new(options.clone(), limits), options, pulse: Arc::default() })
+        let statement = limits.statement;
+        Ok(Self { pool: Pool::new(options.clone(), limits), options, statement, pulse: Arc::default() })
     }
 
     /// The pool, for the rooms' statements.
@@ -95,6 +99,12 @@ impl Db {
         timeout(PULSE, lent.ping()).await.map_err(|_| silent())??;
         lent.give_back();
         Ok(())
+    }
+
+    /// Whether the limits that we ask for when we connect are in force: a pooler in between may have swallowed them.
+    pub async fn keeps_limits(&self) -> Result<bool, Fault> {
+        let told: i64 = sqlx::query_scalar(TOLD_LIMIT).fetch_one(self.pool()).await?;
+        Ok(u128::try_from(told).is_ok_and(|told| told == self.statement.as_millis()))
     }
 
     /// Connections that exist, and those of them that are free.
