@@ -69,6 +69,8 @@ struct WaitPage<'a> {
     mistake: Option<&'static str>,
     /// Without scripts, in how many seconds it asks again; never while someone types.
     refresh: Option<u64>,
+    /// The commitment of the draw, in a room that draws.
+    drawn: Option<String>,
     /// How long the place of this browser is kept while it does not ask.
     kept: String,
 }
@@ -251,6 +253,7 @@ async fn render(visitor: &Visitor, polled: &Polled, mistake: Option<&'static str
         query: query(visitor, '?'),
         query_and: query(visitor, '&'),
         enter: visitor.enter(),
+        drawn: visitor.room.draw().map(|draw| draw.public().commitment),
         kept: kept_for(visitor.room.view().kept_seconds(device(&visitor.headers)), words),
         signed_in: visitor.session().is_some_and(|session| matches!(session.who, Who::Account(_))),
         mistake: mistake.or(refused.then_some(words.door.bad_credentials)),

@@ -108,6 +108,19 @@ async fn each_state_of_the_room_has_its_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_a_room_that_draws_says_so_with_its_commitment() {
+    let service = TestService::start(&[]).await;
+    let outside = Browser::new(&service);
+    let page = async || outside.request(Method::GET, "/wait/main?lang=en").send().await.unwrap().text().await.unwrap();
+    let first_come = "Places are given in the order in which people come.";
+    assert!(page().await.contains(first_come));
+    let room = service.set_room(&json!({ "draw": true, "opensAt": "2999-01-01T00:00:00Z" })).await;
+    let commitment = room["drawCommitment"].as_str().unwrap();
+    until(async || page().await.contains(commitment).then_some(())).await;
+    assert!(!page().await.contains(first_come));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn everyone_is_told_when_nothing_is_left() {
     let service = TestService::start(&[]).await;
     service.other_room().await;

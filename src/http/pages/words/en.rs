@@ -74,6 +74,8 @@ pub(super) const WORDS: Words = Words {
         message: "Notice",
         opens: "Opens",
         first_come: "Places are given in the order in which people come.",
+        drawn: "Who comes before the opening has a place by draw, whenever they come; whoever comes later stands behind. Anyone \
+                can check the draw by this value:",
         until: "You may stay until",
         go: "Go in",
         go_back: "You are in. Go back to the page that you came from, and go on there.",

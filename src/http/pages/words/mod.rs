@@ -83,6 +83,8 @@ pub(super) struct Wait {
     pub(super) message: &'static str,
     pub(super) opens: &'static str,
     pub(super) first_come: &'static str,
+    /// Before the commitment of a draw.
+    pub(super) drawn: &'static str,
     pub(super) until: &'static str,
     pub(super) go: &'static str,
     pub(super) go_back: &'static str,
