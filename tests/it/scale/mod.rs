@@ -5,6 +5,7 @@ mod frozen;
 mod loss;
 mod nodes;
 mod order;
+mod polling;
 mod processes;
 mod simulation;
 mod watch;
