@@ -57,6 +57,30 @@ async fn state(service: &TestService, id: &ReservationId) -> ReservationState {
     seats::find(seats, &schedule, id).await.unwrap().unwrap().state
 }
 
+/// Guards what `begin_payment.lua` asks of the hold: whose it is, that its time is not over, and that its seats are held
+/// still. Each is asked for alone, where the two others say nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_its_owner_begins_to_pay_and_only_while_the_hold_lives() {
+    let service = TestService::start(&[]).await;
+    let tried = async |of: &(Arc<Schedule>, Reservation)| {
+        let amount = ("attempt", of.1.amount);
+        seats::begin_payment(&service.service.app.seats, &of.0, &of.1, amount).await.unwrap()
+    };
+    let mut of = hold(&service, "B1", 300_000).await;
+    of.1.user = UserId::parse("user00002").unwrap();
+    assert!(matches!(tried(&of).await, Begin::Unknown), "it is another's");
+
+    let over = hold(&service, "B2", 300_000).await;
+    service.redis(&["HSET", &key(&format!("reservation:{}", over.1.id)), "expiresAt", "1"]);
+    assert!(matches!(tried(&over).await, Begin::Expired), "its time is over, though its seat is held still");
+
+    let gone = hold(&service, "B3", 300_000).await;
+    service.redis(&["DEL", &key("hold:B3")]);
+    assert!(matches!(tried(&gone).await, Begin::Expired), "its seat is not held any more");
+    service.redis(&["SET", &key("hold:B3"), "another user00002 1"]);
+    assert!(matches!(tried(&gone).await, Begin::Expired), "another holds its seat");
+}
+
 /// Guards the one prolongation in `begin_payment.lua`, and that `abort_payment.lua` takes it back.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_prolongs_its_hold_once_and_its_abort_restores_the_holds_own_end() {
