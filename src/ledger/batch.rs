@@ -162,20 +162,18 @@ async fn ask_again(core: &Arc<Core>, waiting: Waiting) {
     waiting.end(Err(Refusal::Unknown));
 }
 
-/// Tells Redis the new balances, then each caller its answer: who asks for the balance next sees the new one.
+/// Tells Redis the balances after charges, then each caller its answer: who asks for the balance next sees the new one.
+/// Who pays has more to tell, and tells this with it.
 async fn answer(core: &Core, batch: Vec<Waiting>, decided: Vec<Decided>) {
     let mut newest: HashMap<&UserId, (Points, i64)> = HashMap::new();
     let mut told = Vec::new();
     for (waiting, decided) in batch.iter().zip(&decided) {
-        let (balance, version) = match &decided.answer {
-            Answer::Charged(charged) if charged.moved => {
-                told.push(charged.entry_id);
-                (charged.balance, charged.version)
-            }
-            Answer::Paid(paid) if paid.moved => (paid.balance, paid.version),
-            _ => continue,
-        };
-        newest.insert(&waiting.operation.user_id, (balance, version));
+        if let Answer::Charged(charged) = &decided.answer
+            && charged.moved
+        {
+            told.push(charged.entry_id);
+            newest.insert(&waiting.operation.user_id, (charged.balance, charged.version));
+        }
     }
     let projections = newest
         .iter()

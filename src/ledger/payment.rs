@@ -83,7 +83,8 @@ pub enum Settled {
     Void,
 }
 
-/// Pays a reservation. On [`Refusal::Unknown`] the caller settles it with [`settle_unknown`].
+/// Pays a reservation. On [`Refusal::Unknown`] the caller settles it with [`settle_unknown`]. What is [`Paid::new`] the
+/// caller tells Redis: the seats, and with [`project`](super::project) the balance. What it does not, the outbox does.
 pub async fn pay(ledger: &Ledger, order: PayOrder, key: Option<Key>) -> Result<Paid, Refusal> {
     if order.seats.is_empty() || order.amount.0 <= 0 {
         return Err(Fault::Defect(format!("reservation {} has nothing to pay", order.reservation)).into());

@@ -20,7 +20,8 @@ async fn a_balance_is_right_after_each_movement_and_read_without_postgres() {
     assert_eq!(ledger::balance(&ledger, &user).await.unwrap(), Some(Points(1_000)));
     ledger::charge(&ledger, &user, Points(5), None).await.unwrap();
     assert_eq!(ledger::balance(&ledger, &user).await.unwrap(), Some(Points(1_005)));
-    ledger::pay(&ledger, house.order(0, "r1", &[1]), None).await.unwrap();
+    let paid = ledger::pay(&ledger, house.order(0, "r1", &[1]), None).await.unwrap();
+    ledger::project(&ledger, &user, paid.balance, paid.version).await.unwrap();
     let mut connection = house.connection().await;
     for statement in ["begin", "lock table accounts in access exclusive mode"] {
         connection.execute(statement).await.unwrap();
