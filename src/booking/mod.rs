@@ -36,11 +36,13 @@ pub struct Booking {
     pub(crate) ledger: Arc<Ledger>,
     payments: Cache<ReservationId, Arc<Payment>>,
     owned: owned::Owned,
+    noted: touched::Noted,
 }
 
 impl Booking {
     /// Booking, on top of the rooms that it walks through.
     pub fn new(redis: Arc<Redis>, queue: Arc<Queue>, seats: Arc<Seats>, ledger: Arc<Ledger>) -> Self {
-        Self { redis, queue, seats, ledger, payments: Cache::new(PAYMENTS_REMEMBERED), owned: owned::owned() }
+        let payments = Cache::new(PAYMENTS_REMEMBERED);
+        Self { redis, queue, seats, ledger, payments, owned: owned::owned(), noted: touched::noted() }
     }
 }

@@ -60,8 +60,12 @@ pub async fn reserve(
     let schedule = schedule.ok_or(ReserveError::UnknownSchedule)?;
     let room = booking.queue.room(standing.room).ok_or(Fault::Lost)?;
     let asking = Asking { user: standing.user, hold_ms: room.view().hold_ms, key_digest };
+    let epoch = schedule.epoch();
     let holding = seats::hold(&booking.seats, &schedule, wanted, asking);
-    let (held, noted) = tokio::join!(holding, note_touched(booking, standing.user, schedule.id));
+    let (held, mut noted) = tokio::join!(holding, note_touched(booking, standing.user, &schedule));
+    if schedule.epoch() != epoch {
+        noted = note_touched(booking, standing.user, &schedule).await;
+    }
     if let (Ok(_), Err(fault)) = (&held, &noted) {
         tracing::warn!(%fault, "a hold is not listed, and ends by itself should its owner leave");
     }

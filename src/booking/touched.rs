@@ -3,16 +3,37 @@
 //! Redis may forget these. Holds that outlive them end by themselves, and what is paid is found without them.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
 
 use super::{Booking, Standing};
 use crate::error::Fault;
-use crate::ids::{ScheduleId, UserId};
+use crate::ids::{Epoch, ScheduleId, UserId};
 use crate::seats::{self, Schedule};
 use crate::store::scripts::booking as scripts;
 
+/// Who was noted a moment ago, with the epoch of the schedule's seats by then: who forgot these may have forgotten that.
+pub(super) type Noted = Cache<(UserId, ScheduleId), Epoch>;
+
+/// Whoever is refused one seat asks for the next within this time.
+const NOTED: Duration = Duration::from_mins(1);
+
+const NOTED_MOST: u64 = 100_000;
+
+pub(super) fn noted() -> Noted {
+    Cache::builder().max_capacity(NOTED_MOST).time_to_live(NOTED).build()
+}
+
 /// Notes that an account asks for seats of a schedule, for as long as what it gets there is remembered.
-pub(super) async fn note_touched(booking: &Booking, user: &UserId, schedule: ScheduleId) -> Result<(), Fault> {
-    scripts::note_schedule(&booking.redis, user, schedule, seats::REMEMBERED_MS).await
+pub(super) async fn note_touched(booking: &Booking, user: &UserId, schedule: &Schedule) -> Result<(), Fault> {
+    let (touched, epoch) = ((user.clone(), schedule.id), schedule.epoch());
+    if booking.noted.get(&touched) == Some(epoch) {
+        return Ok(());
+    }
+    scripts::note_schedule(&booking.redis, user, schedule.id, seats::REMEMBERED_MS).await?;
+    booking.noted.insert(touched, epoch);
+    Ok(())
 }
 
 /// The schedules of a room that an account has touched, by time.

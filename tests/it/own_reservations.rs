@@ -110,6 +110,20 @@ async fn a_hold_that_is_there_again_after_it_was_paid_is_confirmed() {
     service.assert_invariants().await;
 }
 
+/// Red when a process trusts that it noted who asked, where Redis forgot that with the seats.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_after_redis_forgot_the_first_one_is_listed() {
+    let service = TestService::start(&[]).await;
+    let visitor = service.visitor(1).await;
+    service.hold(&visitor, SCHEDULE, "A1").await.is(200);
+    service.redis(&["DEL", "anteroom:{u:user00001}:schedules"]);
+    service.redis(&["HSET", &key("meta"), "incarnation", "1-gone"]);
+    let held = service.hold(&visitor, SCHEDULE, "A2").await;
+    let list = service.get("/reservations", &visitor).await;
+    let listed = list.is(200).body["reservations"].as_array().unwrap().clone();
+    assert!(listed.contains(&held.is(200).body), "{listed:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_cancelled_is_soon_forgotten_and_its_key_does_not_mind() {
     let service = TestService::start(&[]).await;
