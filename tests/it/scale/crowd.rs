@@ -1,22 +1,28 @@
 //! Crowds: many accounts whose passwords cost nothing to check, and a line of them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anteroom::accounts::Password;
 use anteroom::cli::seed::{self, Demo};
+use anteroom::clock;
+use anteroom::ids::UserId;
+use anteroom::queue::{self, Device, Room};
 use anteroom::store::Db;
 use anteroom::store::db::Limits;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
+use deadpool_redis::redis;
 use futures_util::{StreamExt, stream};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
+use crate::support::TestService;
 use crate::support::service::PASSWORD;
 
 /// Requests of one crowd under way at once.
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 
 /// No answer after this time is none.
 const ANSWERED: Duration = Duration::from_secs(10);
@@ -45,6 +51,30 @@ pub(super) async fn accounts(database_url: &str, count: usize) {
     let change = sqlx::query("update users set password_hash = $1 where username like 'user%'");
     change.bind(hash.to_string()).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
+}
+
+/// People in line, as their processes take them; their passwords are another matter.
+pub(super) async fn line_up(service: &TestService, people: usize) -> Vec<String> {
+    let queue = &service.service.app.queue;
+    let room = queue.room(&"main".parse().unwrap()).unwrap();
+    let joining = stream::iter(1..=people).map(|number| {
+        let room: &Arc<Room> = &room;
+        async move {
+            let user = UserId::parse(&format!("waiter{number:06}")).unwrap();
+            queue::join(queue, room, &user, Device::Phone).await.unwrap().token.unwrap()
+        }
+    });
+    joining.buffered(AT_ONCE).collect().await
+}
+
+/// Everyone in line counts as present for an hour: who counts as absent is set aside, and the line moves faster.
+pub(super) fn stay(service: &TestService, people: usize) {
+    let all = "local line = redis.call('ZRANGE', KEYS[1], 0, -1)
+        for _, user in ipairs(line) do redis.call('ZADD', KEYS[2], ARGV[1], user) end
+        return #line";
+    let until = (clock::unix_ms() + 3_600_000).to_string();
+    let here = service.redis(&["EVAL", all, "2", "anteroom:{main}:waiting", "anteroom:{main}:present", &until]);
+    assert_eq!(here, redis::Value::Int(i64::try_from(people).unwrap()));
 }
 
 /// The visitors' listeners of several processes.

@@ -2,6 +2,7 @@
 
 mod crowd;
 mod frozen;
+mod listening;
 mod loss;
 mod nodes;
 mod order;

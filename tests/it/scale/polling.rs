@@ -2,24 +2,16 @@
 //!
 //! `POLL_WAITERS` says how many wait, by default 2,000.
 
-use std::sync::Arc;
-
-use anteroom::clock;
-use anteroom::ids::UserId;
-use anteroom::queue::{self, Device, Room};
-use deadpool_redis::redis;
+use anteroom::queue::Room;
 use futures_util::{StreamExt, stream};
 use rand::seq::SliceRandom as _;
 use serde_json::json;
 
-use super::crowd::{Doors, size};
+use super::crowd::{AT_ONCE, Doors, line_up, size, stay};
 use crate::support::TestService;
 use crate::support::contract::until;
 
 const PEOPLE: usize = 2_000;
-
-/// Requests under way at once.
-const AT_ONCE: usize = 64;
 
 /// The line moves so many times slower than it is long.
 const LENGTH_PER_RATE: usize = 200;
@@ -58,30 +50,6 @@ async fn the_polls_of_a_long_line_that_moves_stay_within_the_bound() {
     assert!(told.len() * 2 > people, "too few wait: it proves nothing");
     assert!(polls <= bound + chance, "{polls} polls a second, more than {bound}");
     assert!(polls >= waiting / 12.0, "nobody is told to ask: it proves nothing");
-}
-
-/// People in line, as their processes take them; their passwords are another matter.
-async fn line_up(service: &TestService, people: usize) -> Vec<String> {
-    let queue = &service.service.app.queue;
-    let room = queue.room(&"main".parse().unwrap()).unwrap();
-    let joining = stream::iter(1..=people).map(|number| {
-        let room: &Arc<Room> = &room;
-        async move {
-            let user = UserId::parse(&format!("waiter{number:06}")).unwrap();
-            queue::join(queue, room, &user, Device::Phone).await.unwrap().token.unwrap()
-        }
-    });
-    joining.buffered(AT_ONCE).collect().await
-}
-
-/// Everyone in line counts as present for an hour: who counts as absent is set aside, and the line moves faster.
-fn stay(service: &TestService, people: usize) {
-    let all = "local line = redis.call('ZRANGE', KEYS[1], 0, -1)
-        for _, user in ipairs(line) do redis.call('ZADD', KEYS[2], ARGV[1], user) end
-        return #line";
-    let until = (clock::unix_ms() + 3_600_000).to_string();
-    let here = service.redis(&["EVAL", all, "2", "anteroom:{main}:waiting", "anteroom:{main}:present", &until]);
-    assert_eq!(here, redis::Value::Int(i64::try_from(people).unwrap()));
 }
 
 /// When a waiter is told to ask again; nothing for who is inside.
