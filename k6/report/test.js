@@ -81,6 +81,11 @@ const CASES = {
   'a busy service fails it': () => judge(run({}, { usage: usage(samples(0.1, 0.9, 0)) })).verdict === 'FAIL',
   'a generator out of breath leaves it open': () => judge(run({}, { usage: usage(samples(0.9, 0.3, 0)) })).verdict === 'INCONCLUSIVE',
   'and so do other programs': () => judge(run({}, { usage: usage(samples(0.1, 0.3, 0.5)) })).verdict === 'INCONCLUSIVE',
+  'one that collects garbage for six seconds is believed': () => {
+    const text = Array.from({ length: 61 }, (_, s) => `${1_000 + s} ${0.5 * s + 0.5 * Math.max(0, Math.min(6, s - 30))} ${0.3 * s} 0 0 0 100 20`);
+    const told = readUsage(text.join('\n'), ENV, 60);
+    return told !== undefined && told.cores.k6.busiest > 0.75 && judge(run({}, { usage: told })).verdict === 'PASS';
+  },
   'a machine with room to spare passes': () => judge(run({}, { usage: usage(samples(0.5, 0.5, 0.01)) })).verdict === 'PASS',
   'a drift fails a soak': () => judge(run({}, { series: halfAnHour((s) => (s < 1_200 ? 10 : 30)) })).verdict === 'FAIL',
   'a steady soak passes': () => judge(run({}, { series: halfAnHour(() => 10) })).verdict === 'PASS',

@@ -3,8 +3,9 @@
 /** The processes in the order of the samples' columns. */
 export const PROCESSES = /** @type {const} */ (['k6', 'service', 'redis', 'postgres', 'others']);
 
-/** A generator that is out of breath for ten seconds spoils them; a service is judged by its busiest minute. */
-const BREATH_S = 10;
+/** What is shown of each process beside its mean. */
+const BURST_S = 10;
+/** What generator and service are judged by: both have moments in which they collect or write what they put off. */
 const MINUTE_S = 60;
 
 /**
@@ -18,7 +19,7 @@ const MINUTE_S = 60;
  * @property {{service: number, redis: number}} memory the most megabytes
  * @property {number} cpuShare of the service's cores, all its processes, in the busiest minute, in per cent
  * @property {number | null} memoryShare of the machine, service and Redis, in per cent
- * @property {number} generatorShare of the generator's cores in its busiest ten seconds, in per cent
+ * @property {number} generatorShare of the generator's cores in its busiest minute, in per cent
  * @property {number} othersShare of the machine, in the mean, in per cent
  */
 
@@ -34,7 +35,7 @@ export function readUsage(text, env, seconds) {
     return undefined;
   }
   const cores = Object.fromEntries(
-    PROCESSES.map((name) => [name, { mean: used(samples, [name], Infinity), busiest: used(samples, [name], BREATH_S) }]),
+    PROCESSES.map((name) => [name, { mean: used(samples, [name], Infinity), busiest: used(samples, [name], BURST_S) }]),
   );
   const memory = { service: most(samples, 'service'), redis: most(samples, 'redis') };
   const all = Number(env.cores) || 1;
@@ -45,7 +46,7 @@ export function readUsage(text, env, seconds) {
     memory,
     cpuShare: (used(samples, ['service', 'redis', 'postgres'], MINUTE_S) / (Number(env.serviceCoreCount) || all)) * 100,
     memoryShare: env.memoryMb ? ((memory.service + memory.redis) / env.memoryMb) * 100 : null,
-    generatorShare: (cores.k6.busiest / (Number(env.k6CoreCount) || all)) * 100,
+    generatorShare: (used(samples, ['k6'], MINUTE_S) / (Number(env.k6CoreCount) || all)) * 100,
     othersShare: (cores.others.mean / all) * 100,
   };
 }
