@@ -3,11 +3,12 @@
 //! Time is given: deadlines are moved by rewriting scores, never by sleeping. `WALK_STEPS` and `WALK_SEED` make a walk
 //! longer, or another one. A walk fails when it proves too little.
 
+mod kept;
 mod limits;
 mod line;
 mod seats;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 
@@ -55,6 +56,7 @@ struct Scripts {
     url: String,
     prefix: &'static str,
     known: HashMap<String, (Script, Vec<String>)>,
+    called: BTreeSet<String>,
 }
 
 impl Scripts {
@@ -74,7 +76,7 @@ impl Scripts {
 
     fn at(url: &str, prefix: &'static str, known: HashMap<String, (Script, Vec<String>)>) -> Self {
         let redis = redis::Client::open(url).unwrap().get_connection().unwrap();
-        Self { redis, url: url.to_owned(), prefix, known }
+        Self { redis, url: url.to_owned(), prefix, known, called: BTreeSet::new() }
     }
 
     /// The same scripts over another connection to the same database.
@@ -84,6 +86,9 @@ impl Scripts {
 
     /// Calls a script. `name` tells the key, or keys, that a line of its header describes.
     fn call(&mut self, verb: &str, name: impl Fn(&str) -> Vec<String>, args: &[String]) -> Vec<Value> {
+        if !self.called.contains(verb) {
+            self.called.insert(verb.to_owned());
+        }
         let (script, keys) = &self.known[verb];
         let mut call = script.prepare_invoke();
         for key in keys.iter().flat_map(|described| name(described)) {
@@ -93,6 +98,12 @@ impl Scripts {
             call.arg(arg);
         }
         call.invoke(&mut self.redis).unwrap()
+    }
+
+    /// Fails where a script of the folder was not part of the walk.
+    fn assert_all_called(&self) {
+        let left: Vec<_> = self.known.keys().filter(|verb| !self.called.contains(*verb)).collect();
+        assert!(left.is_empty(), "the walk proves nothing of {left:?}");
     }
 
     fn key(&self, part: &str) -> String {

@@ -1,12 +1,14 @@
 //! A walk through the line: whatever two dozen people do, and whatever time and crashes do to them.
 
 mod limits;
+mod looks;
 mod people;
 mod state;
 mod time;
 
 use std::collections::HashMap;
 
+use deadpool_redis::redis::Value;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -16,7 +18,7 @@ use self::state::Line;
 use super::{Scripts, Seen, incarnation, plan, texts};
 
 const PEOPLE: usize = 24;
-const WORDS: [&str; 35] = [
+const WORDS: [&str; 38] = [
     "active at once",
     "waiting",
     "kept",
@@ -52,6 +54,9 @@ const WORDS: [&str; 35] = [
     "told of the draw",
     "admitted by hand",
     "looked at",
+    "looked around",
+    "heard",
+    "limited",
 ];
 
 #[test]
@@ -62,6 +67,7 @@ fn whatever_people_do_the_line_is_fair_and_everyone_is_counted() {
         walk.step();
     }
     walk.seen.assert_enough(steps, 1_000, &WORDS);
+    walk.scripts.assert_all_called();
 }
 
 /// What an account shows: its number, the epoch of that number, and since when it has it.
@@ -139,7 +145,7 @@ impl Walk {
             55..57 => self.pay(&user),
             57..72 => self.admit(),
             72 => self.admit_by_hand(),
-            73 => self.look_at(&user),
+            73 => self.look(&user),
             74..84 => self.end_visits(),
             84..94 => self.pass_time(),
             94..96 => self.advise(),
@@ -157,12 +163,17 @@ impl Walk {
     }
 
     fn call(&mut self, verb: &str, subject: &str, args: &[String]) -> Vec<String> {
+        texts(&self.told(verb, subject, args))
+    }
+
+    /// Calls a script, and gives its answer as it came.
+    fn told(&mut self, verb: &str, subject: &str, args: &[String]) -> Vec<Value> {
         let name = |described: &str| match described.split(&[',', ':']).next().unwrap() {
             "the room's settings and counters" => vec!["room".to_owned()],
             "what became of the attempt" => vec![format!("attempt:{subject}")],
             name => vec![name.to_owned()],
         };
-        texts(&self.scripts.call(verb, name, args))
+        self.scripts.call(verb, name, args)
     }
 
     /// Calls a script of the line for someone, sometimes twice: an answer may be lost, and the call come again.

@@ -174,8 +174,18 @@ impl Walk {
         assert!(before == 0 || position <= before, "Q2 {user} {before} → {position}: {:#?}", self.line);
     }
 
+    /// Others look, and someone listens.
+    pub(super) fn look(&mut self, user: &str) -> String {
+        let looked = self.look_at(user);
+        self.look_around();
+        self.listen(user);
+        self.limit_line();
+        self.after = None;
+        looked
+    }
+
     /// An operator looks at a place: it is as the model says, and nothing is touched by it.
-    pub(super) fn look_at(&mut self, user: &str) -> String {
+    fn look_at(&mut self, user: &str) -> String {
         let answer = self.call("find_place", user, &[incarnation(self.epoch), user.to_owned()]);
         let line = &self.line;
         assert_eq!(answer[0] == "place", line.has_place(user) && !line.is_over(user), "{answer:?} {line:#?}");

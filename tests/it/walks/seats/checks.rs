@@ -18,10 +18,11 @@ impl Walk {
         let mut sales: Vec<String> = self.scripts.run(&["LRANGE", &sales, "0", "-1"]);
         sales.sort();
         assert!(sales.iter().eq(self.sold.keys()), "each is sold once, in some order: {sales:?} {whole}");
-        for at in 0..SEATS {
-            let seat = format!("A{at}");
-            let key = self.scripts.key(&format!("hold:{seat}"));
-            let by: Option<String> = self.scripts.run(&["GET", &key]);
+        let seats: Vec<_> = (0..SEATS).map(|at| format!("A{at}")).collect();
+        let keys: Vec<_> = seats.iter().map(|seat| self.scripts.key(&format!("hold:{seat}"))).collect();
+        let asked: Vec<_> = std::iter::once("MGET").chain(keys.iter().map(String::as_str)).collect();
+        let holds: Vec<Option<String>> = self.scripts.run(&asked);
+        for (seat, by) in seats.into_iter().zip(holds) {
             let expected = self.holder(&seat).filter(|_| !self.sold.contains_key(&seat));
             let by = by.map(|hold| hold.split(' ').next().unwrap().to_owned());
             if by.is_some() || !self.sold.contains_key(&seat) {

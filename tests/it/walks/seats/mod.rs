@@ -1,6 +1,7 @@
 //! A walk through one schedule's seats: holds, payments, sales, and what time and crashes do to them.
 
 mod checks;
+mod looks;
 mod loss;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ const SEATS: usize = 30;
 const PEOPLE: usize = 10;
 const LIMIT: usize = 4;
 const HOLD_MS: i64 = 300_000;
-const WORDS: [&str; 17] = [
+const WORDS: [&str; 20] = [
     "held",
     "taken",
     "limit",
@@ -33,6 +34,9 @@ const WORDS: [&str; 17] = [
     "swept",
     "forgotten",
     "payment lost",
+    "counted",
+    "looked after",
+    "looked after no longer",
 ];
 
 #[test]
@@ -43,6 +47,7 @@ fn whatever_people_do_a_seat_is_held_and_sold_once() {
         walk.step();
     }
     walk.seen.assert_enough(steps, 1_000, &WORDS);
+    walk.scripts.assert_all_called();
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +99,8 @@ impl Walk {
             52..68 => self.begin_payment(),
             68..76 => self.abort_payment(),
             76..83 => self.settle(),
-            83..90 => self.availability(),
+            83..88 => self.availability(),
+            88..90 => self.look(),
             90..96 => self.pass_time(),
             96..98 => self.call_with_another_belief(),
             _ => self.forget(),
