@@ -8,7 +8,7 @@
 //!  rooms    booking   login                        lead through several rooms, step by step
 //!           queue   seats                          the line and the seats: Redis, told by the ledger what is paid
 //!           ledger   accounts                      points and people: Postgres
-//!  tools    store   token   limits   latency       run a script, sign, count, measure
+//!  tools    store   token   limits   latency  gzip run a script, sign, count, measure, shorten
 //!  ground   config  error  ids  clock              values
 //! ```
 //!
@@ -22,6 +22,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod error;
+pub mod gzip;
 pub mod http;
 pub mod ids;
 pub mod jobs;

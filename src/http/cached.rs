@@ -1,6 +1,6 @@
 //! Answers that a client or a cache may keep, and ask about again by their tag.
 
-use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
+use axum::http::header::{ACCEPT_ENCODING, CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -18,6 +18,17 @@ pub(super) fn tagged(headers: &HeaderMap, etag: &str, policy: &'static str, body
     }
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(policy));
     response
+}
+
+/// Whether the client reads gzip (RFC 9110, 12.5.3).
+pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
+    lines.any(|line| {
+        line.split(',').map(|coding| coding.trim().replace(' ', "")).any(|coding| {
+            let (name, weight) = coding.split_once(';').unwrap_or((coding.as_str(), "q=1"));
+            name.eq_ignore_ascii_case("gzip") && !matches!(weight, "q=0" | "q=0.0" | "q=0.00" | "q=0.000")
+        })
+    })
 }
 
 /// The same for JSON that is its own tag.

@@ -1,13 +1,14 @@
 //! Seats for who is inside: dates, what is free, holding, cancelling.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{CONTENT_ENCODING, VARY};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::cached::tagged;
+use super::cached::{accepts_gzip, tagged};
 use super::caller::{Account, ActiveVisitor, Shared};
 use super::idempotency::once;
 use super::problem::{Code, Problem};
@@ -143,8 +144,17 @@ pub(super) async fn seats(
     let schedule = app.seats.schedule(query.schedule_id).ok_or_else(|| Problem::new(Code::UnknownSchedule))?;
     let snapshot = seats::availability(&app.seats, &schedule).await?;
     let listed = if query.all { Listed::All } else { Listed::Available };
-    let etag = snapshot.etag(listed);
-    Ok(tagged(&headers, &etag, "private, no-cache", || snapshot.json(&schedule, listed)))
+    // A large plan is a hundred kilobytes, each time that somebody holds a seat of it.
+    let zipped = accepts_gzip(&headers).then(|| snapshot.gzip(&schedule, listed)).flatten();
+    let etag = snapshot.etag(listed, zipped.is_some());
+    let gzip = zipped.is_some();
+    let body = || zipped.unwrap_or_else(|| snapshot.json(&schedule, listed));
+    let mut response = tagged(&headers, &etag, "private, no-cache", body);
+    if gzip && response.status() == StatusCode::OK {
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
+    Ok(response)
 }
 
 /// What to reserve: one seat, several (all or none), or so many together.

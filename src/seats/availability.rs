@@ -10,6 +10,7 @@ use super::plan::{Plan, Schedule};
 use super::recovery::believing;
 use crate::clock;
 use crate::error::Fault;
+use crate::gzip::{Effort, zipped};
 use crate::ids::Epoch;
 use crate::store::scripts::seats::{self as scripts, Census, Changed, Hall, Known, Sold};
 
@@ -58,8 +59,15 @@ pub struct Snapshot {
     /// How many Redis has as sold, in the plan or not.
     sold: usize,
     statuses: Vec<SeatStatus>,
-    available_json: OnceLock<Bytes>,
-    all_json: OnceLock<Bytes>,
+    available: List,
+    all: List,
+}
+
+/// A list as it is written, made once for each version by who asks first.
+#[derive(Debug, Default)]
+struct List {
+    json: OnceLock<Bytes>,
+    gzip: OnceLock<Option<Bytes>>,
 }
 
 impl Snapshot {
@@ -73,16 +81,25 @@ impl Snapshot {
         self.statuses.get(at).map_or("sold", |status| status.name())
     }
 
-    /// The strong `ETag` of a list: epoch and version, and which list.
-    pub fn etag(&self, listed: Listed) -> String {
+    /// The strong `ETag` of a list: epoch and version, which list, and how its bytes are coded.
+    pub fn etag(&self, listed: Listed, gzip: bool) -> String {
         let list = if listed == Listed::All { "all" } else { "available" };
-        format!("\"{}-{}-{list}\"", self.epoch, self.version)
+        format!("\"{}-{}-{list}{}\"", self.epoch, self.version, if gzip { "-gzip" } else { "" })
     }
 
-    /// The list as JSON, made once for each version.
+    /// The list as JSON.
     pub fn json(&self, schedule: &Schedule, listed: Listed) -> Bytes {
-        let made = if listed == Listed::All { &self.all_json } else { &self.available_json };
-        made.get_or_init(|| self.render(schedule, listed)).clone()
+        self.list(listed).json.get_or_init(|| self.render(schedule, listed)).clone()
+    }
+
+    /// The same as gzip; nothing where that fails.
+    pub fn gzip(&self, schedule: &Schedule, listed: Listed) -> Option<Bytes> {
+        let zip = || zipped(&self.json(schedule, listed), Effort::Least).ok().map(Bytes::from);
+        self.list(listed).gzip.get_or_init(zip).clone()
+    }
+
+    fn list(&self, listed: Listed) -> &List {
+        if listed == Listed::All { &self.all } else { &self.available }
     }
 
     fn render(&self, schedule: &Schedule, listed: Listed) -> Bytes {
@@ -125,8 +142,8 @@ impl Snapshot {
         }
         let count = |wanted| statuses.iter().filter(|status| **status == wanted).count();
         let counts = [count(SeatStatus::Available), count(SeatStatus::Held), count(SeatStatus::Sold)];
-        let (available_json, all_json) = (OnceLock::new(), OnceLock::new());
-        Some(Self { version: changed.version, epoch, counts, sold, statuses, available_json, all_json })
+        let (available, all) = (List::default(), List::default());
+        Some(Self { version: changed.version, epoch, counts, sold, statuses, available, all })
     }
 
     fn without_holds(&self) -> Vec<SeatStatus> {

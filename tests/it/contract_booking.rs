@@ -45,6 +45,7 @@ async fn dates_and_seats_are_shown_with_prices_and_a_tag() {
     let same = again(etag.clone()).await;
     assert_eq!((same.is(304).header("etag"), &same.body), (etag.as_str(), &Value::Null));
     again(format!("\"other\", W/{etag}")).await.is(304);
+    zipped_is_the_same(&service, &visitor, &list.body, &etag).await;
     service.hold(&visitor, 12345, "B1").await.is(200);
     let changed = until(async || Some(again(etag.clone()).await).filter(|list| list.status == 200)).await;
     assert!(changed.body["version"].as_u64() > list.body["version"].as_u64());
@@ -60,6 +61,27 @@ async fn dates_and_seats_are_shown_with_prices_and_a_tag() {
         let refused = service.get(&format!("/reservations/available/seat?{unknown}"), &visitor).await;
         refused.refused(status, code);
     }
+}
+
+/// Who reads gzip is sent a tenth of the bytes, under a tag of their own.
+async fn zipped_is_the_same(service: &TestService, visitor: &str, plain: &Value, plain_tag: &str) {
+    let ask = |accepted: &str, tag: &str| {
+        let request = service.request(Method::GET, "/reservations/available/seat?scheduleId=12345", visitor);
+        request.header("accept-encoding", accepted).header("if-none-match", tag.to_owned()).send()
+    };
+    let zipped = ask("br, gzip;q=0.5", plain_tag).await.unwrap();
+    assert_eq!((zipped.status().as_u16(), &zipped.headers()["content-encoding"]), (200, &"gzip".parse().unwrap()));
+    let varies = zipped.headers().get_all("vary").iter().any(|by| by.to_str().unwrap().contains("accept-encoding"));
+    assert!(varies, "no cache gives it to others");
+    let tag = zipped.headers()["etag"].to_str().unwrap().to_owned();
+    let bytes = zipped.bytes().await.unwrap();
+    let read: Value = serde_json::from_reader(flate2::read::GzDecoder::new(bytes.as_ref())).unwrap();
+    assert_eq!(&read, plain);
+    assert!(bytes.len() * 8 < plain.to_string().len(), "{} bytes", bytes.len());
+    let same = ask("gzip", &tag).await.unwrap();
+    assert_eq!((same.status().as_u16(), same.headers().get("content-encoding")), (304, None));
+    let unread = ask("gzip;q=0", &tag).await.unwrap();
+    assert_eq!((unread.status().as_u16(), unread.headers().get("content-encoding")), (200, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,19 +1,16 @@
 //! A page as it leaves: its policy, and as few bytes as its browser understands.
 
-use std::io::Write as _;
 use std::sync::LazyLock;
 
 use askama::Template;
-use axum::http::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY,
-};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 
+use super::super::cached::accepts_gzip;
 use super::super::layer::fresh_request_id;
 use super::super::problem::Problem;
+use crate::gzip::{Effort, zipped};
 
 /// The styles that all pages share.
 static BASE_CSS: LazyLock<String> = LazyLock::new(|| squeezed(include_str!("../../../web/base.css")));
@@ -39,7 +36,11 @@ pub(super) fn page(template: &impl Template, frame: &Frame, headers: &HeaderMap)
     let defect = |e: String| Problem::new(super::super::problem::Code::InternalError).cause(e);
     let html = template.render().map_err(|e| defect(e.to_string()))?;
     let gzip = accepts_gzip(headers);
-    let body = if gzip { zipped(html.as_bytes()).map_err(|e| defect(e.to_string()))? } else { html.into_bytes() };
+    let body = if gzip {
+        zipped(html.as_bytes(), Effort::Usual).map_err(|e| defect(e.to_string()))?
+    } else {
+        html.into_bytes()
+    };
     let mut response = body.into_response();
     let told = response.headers_mut();
     told.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
@@ -66,22 +67,6 @@ pub(super) fn page_for(problem: Problem, page: Response) -> Response {
     let (told, body) = page.into_parts();
     parts.headers.extend(told.headers);
     Response::from_parts(parts, body)
-}
-
-fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let mut lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
-    lines.any(|line| {
-        line.split(',').map(|coding| coding.trim().replace(' ', "")).any(|coding| {
-            let (name, weight) = coding.split_once(';').unwrap_or((coding.as_str(), "q=1"));
-            name.eq_ignore_ascii_case("gzip") && !matches!(weight, "q=0" | "q=0.0" | "q=0.00" | "q=0.000")
-        })
-    })
-}
-
-fn zipped(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 3), Compression::new(5));
-    encoder.write_all(bytes)?;
-    encoder.finish()
 }
 
 /// A style or script without what only its readers in the repository need: indentation, and lines that are comments.

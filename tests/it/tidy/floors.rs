@@ -10,7 +10,7 @@ use super::source::{Source, closing, parts, regex, source};
 /// money and people, what Redis decides, and what leads through several. `refusals` is a macro that `http` exports.
 const FLOORS: [&[&str]; 7] = [
     &["clock", "config", "error", "ids"],
-    &["store", "token", "limits", "latency"],
+    &["store", "token", "limits", "latency", "gzip"],
     &["accounts", "ledger"],
     &["queue", "seats"],
     &["booking", "login"],
