@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 /// How hard to try.
 #[derive(Debug, Clone, Copy)]
 pub enum Effort {
-    /// What is made anew for many: a fifth of the time of the usual, a fifth more bytes.
+    /// Quick before small: what is made anew with each change.
     Least,
     /// The usual.
     Usual,
