@@ -66,7 +66,7 @@ function resourcesOf({ usage, data, env }) {
     list.push({ what: `connections to Postgres, mean${env?.database ? ` (of ${env.database})` : ''}`, share: connections });
   }
   if (usage) {
-    list.push({ what: 'CPU of the generator\'s cores, busiest minute', share: usage.generatorShare });
+    list.push({ what: 'CPU of the generator\'s cores when busiest', share: usage.generatorShare });
   }
   return list.sort((a, b) => b.share - a.share);
 }

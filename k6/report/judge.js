@@ -198,7 +198,7 @@ function resources({ usage, judgeMachine }) {
 function doubtsAbout({ usage }) {
   const doubts = [];
   if (usage && usage.generatorShare > GENERATOR_LIMIT) {
-    doubts.push(`k6 used ${shown(usage.generatorShare)} % of its cores in its busiest minute: its own slowness is in the figures`);
+    doubts.push(`k6 used ${shown(usage.generatorShare)} % of its cores when it was busiest: its own slowness is in the figures`);
   }
   if (usage && usage.othersShare > OTHERS_LIMIT) {
     doubts.push(`other programs used ${shown(usage.othersShare)} % of the machine`);

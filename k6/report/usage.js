@@ -3,15 +3,10 @@
 /** The processes in the order of the samples' columns. */
 export const PROCESSES = /** @type {const} */ (['k6', 'service', 'redis', 'postgres', 'others']);
 
-/** Those that answer. */
-const SERVED_BY = ['service', 'redis', 'postgres'];
-
 /** What is shown of each process beside its mean. */
 const BURST_S = 10;
 /** What generator and service are judged by: both have moments in which they collect or write what they put off. */
 const MINUTE_S = 60;
-/** Cores of which so much is used, in per cent, are used up. */
-const USED_UP = 95;
 
 /**
  * @typedef {{at: number, cpu: Record<string, number>, memory: {service: number, redis: number}}} Sample `cpu` in seconds so
@@ -24,8 +19,7 @@ const USED_UP = 95;
  * @property {{service: number, redis: number}} memory the most megabytes
  * @property {number} cpuShare of the service's cores, all its processes, in the busiest minute, in per cent
  * @property {number | null} memoryShare of the machine, service and Redis, in per cent
- * @property {number} generatorShare of the generator's cores in its busiest minute, in per cent; of a run
- * that goes on beyond the breaking point, until the service had used up its cores
+ * @property {number} generatorShare of the generator's cores in its busiest minute, or ten seconds of a shorter run, in per cent
  * @property {number} othersShare of the machine, in the mean, in per cent
  */
 
@@ -45,16 +39,15 @@ export function readUsage(text, env, seconds) {
   );
   const memory = { service: most(samples, 'service'), redis: most(samples, 'redis') };
   const all = Number(env.cores) || 1;
-  const serviceCores = Number(env.serviceCoreCount) || all;
-  const judged = env.test === 'stress' ? untilUsedUp(samples, serviceCores) : samples;
+  const windowS = seconds < MINUTE_S ? BURST_S : MINUTE_S;
   return {
     samples,
     hasService: cores.service.mean > 0,
     cores,
     memory,
-    cpuShare: (used(samples, SERVED_BY, MINUTE_S) / serviceCores) * 100,
+    cpuShare: (used(samples, ['service', 'redis', 'postgres'], MINUTE_S) / (Number(env.serviceCoreCount) || all)) * 100,
     memoryShare: env.memoryMb ? ((memory.service + memory.redis) / env.memoryMb) * 100 : null,
-    generatorShare: (used(judged, ['k6'], MINUTE_S) / (Number(env.k6CoreCount) || all)) * 100,
+    generatorShare: (used(samples, ['k6'], windowS) / (Number(env.k6CoreCount) || all)) * 100,
     othersShare: (cores.others.mean / all) * 100,
   };
 }
@@ -75,22 +68,6 @@ function runOnly(samples, seconds) {
   const alive = gone < 0 ? samples : samples.slice(0, gone);
   const end = alive[alive.length - 1]?.at ?? 0;
   return alive.filter((sample) => sample.at >= end - seconds - 1);
-}
-
-/**
- * Up to the ten seconds in which the service and its stores had nothing left. Where they always had, it is the whole run.
- * @param {Sample[]} samples
- * @param {number} cores
- */
-function untilUsedUp(samples, cores) {
-  for (let from = 0, to = 1; to < samples.length; to += 1) {
-    while (samples[to].at - samples[from + 1].at >= BURST_S && from + 1 < to) from += 1;
-    const window = samples.slice(from, to + 1);
-    if (samples[to].at - samples[from].at >= BURST_S * 0.9 && used(window, SERVED_BY, Infinity) >= (cores * USED_UP) / 100) {
-      return samples.slice(0, to + 1);
-    }
-  }
-  return samples;
 }
 
 /**
