@@ -4,13 +4,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use flate2::Compression;
 
 use super::Seats;
 use super::plan::{Plan, Schedule};
 use super::recovery::believing;
 use crate::clock;
 use crate::error::Fault;
-use crate::gzip::{Effort, zipped};
+use crate::gzip::zipped;
 use crate::ids::Epoch;
 use crate::store::scripts::seats::{self as scripts, Census, Changed, Hall, Known, Sold};
 
@@ -94,7 +95,7 @@ impl Snapshot {
 
     /// The same as gzip; nothing where that fails.
     pub fn gzip(&self, schedule: &Schedule, listed: Listed) -> Option<Bytes> {
-        let zip = || zipped(&self.json(schedule, listed), Effort::Least).ok().map(Bytes::from);
+        let zip = || zipped(&self.json(schedule, listed), Compression::fast()).ok().map(Bytes::from);
         self.list(listed).gzip.get_or_init(zip).clone()
     }
 

@@ -6,11 +6,12 @@ use askama::Template;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use flate2::Compression;
 
 use super::super::cached::accepts_gzip;
 use super::super::layer::fresh_request_id;
 use super::super::problem::Problem;
-use crate::gzip::{Effort, zipped};
+use crate::gzip::zipped;
 
 /// The styles that all pages share.
 static BASE_CSS: LazyLock<String> = LazyLock::new(|| squeezed(include_str!("../../../web/base.css")));
@@ -37,7 +38,7 @@ pub(super) fn page(template: &impl Template, frame: &Frame, headers: &HeaderMap)
     let html = template.render().map_err(|e| defect(e.to_string()))?;
     let gzip = accepts_gzip(headers);
     let body = if gzip {
-        zipped(html.as_bytes(), Effort::Usual).map_err(|e| defect(e.to_string()))?
+        zipped(html.as_bytes(), Compression::new(5)).map_err(|e| defect(e.to_string()))?
     } else {
         html.into_bytes()
     };
