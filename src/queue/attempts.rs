@@ -7,6 +7,7 @@ use super::memo::{Check, Session};
 use super::place::{self, Bearer, Found, JoinError, Place, PollError, Status};
 use super::recovery::believing;
 use super::{Queue, Room, draw};
+use crate::clock;
 use crate::error::Fault;
 use crate::ids::{self, Number, UserId};
 use crate::store::scripts::queue::{
@@ -39,7 +40,7 @@ pub struct Attempt {
 impl Attempt {
     /// The attempt's place, with a token that opens its position and nothing else.
     pub fn place(&self, queue: &Queue, room: &Room, user: &UserId) -> Result<Place, Fault> {
-        let found = Found::Verifying { position: self.position, in_line: self.in_line };
+        let found = Found::Verifying { position: self.position, in_line: self.in_line, lasted_ms: 0 };
         let mut place = place::describe(room, Some(user.clone()), &found);
         place.token = Some(place::receipt(queue, room, Bearer::Attempt(&self.id, user), self.number)?);
         Ok(place)
@@ -120,7 +121,7 @@ pub(super) async fn ask(queue: &Queue, room: &Arc<Room>, session: &Session, atte
     let claimed = || session.claims.claimed.clone();
     match believing!(queue, room, |line| scripts::attempt_place(line, attempt))? {
         AttemptStanding::Pending { position, in_line } => {
-            Ok(place::describe(room, claimed(), &Found::Verifying { position, in_line }))
+            Ok(place::describe(room, claimed(), &Found::Verifying { position, in_line, lasted_ms: lasted_ms(session) }))
         }
         AttemptStanding::Gone => ask_of_forgotten(queue, room, session).await,
         AttemptStanding::Left => Ok(place::describe(room, claimed(), &Found::Over(Status::Left))),
@@ -129,13 +130,19 @@ pub(super) async fn ask(queue: &Queue, room: &Arc<Room>, session: &Session, atte
     }
 }
 
+/// For how long the password of an attempt is being checked: since its token was made, to the second.
+fn lasted_ms(session: &Session) -> i64 {
+    (clock::unix_ms() - session.claims.iat * 1_000).max(0)
+}
+
 /// An attempt of an earlier epoch, which Redis forgot, stands where its number says; this process knows whose it is.
 async fn ask_of_forgotten(queue: &Queue, room: &Arc<Room>, session: &Session) -> Result<Place, PollError> {
     let claimed = session.claims.claimed.clone();
     let check = if session.claims.epoch < room.epoch() { session.memo.check() } else { Check::Nothing };
     match (check, session.claims.number) {
         (Check::UnderWay, _) => {
-            let found = Found::Verifying { position: None, in_line: room.view().counts.in_line() };
+            let in_line = room.view().counts.in_line();
+            let found = Found::Verifying { position: None, in_line, lasted_ms: lasted_ms(session) };
             Ok(place::describe(room, claimed, &found))
         }
         (Check::Right(user), Some(number)) => Ok(become_account(queue, room, session, (&user, number)).await?),

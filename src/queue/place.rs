@@ -138,10 +138,10 @@ pub enum PollError {
     Fault(#[from] Fault),
 }
 
-/// Where someone was found, before it is put into words.
+/// Where someone was found, before it is put into words. `lasted_ms`: for how long the password is being checked.
 pub(super) enum Found {
     InLine { position: Option<u64>, in_line: u64 },
-    Verifying { position: Option<u64>, in_line: u64 },
+    Verifying { position: Option<u64>, in_line: u64, lasted_ms: i64 },
     Active { ends_ms: i64 },
     Over(Status),
 }
@@ -288,24 +288,21 @@ fn found(standing: &Standing) -> Found {
 pub(super) fn describe(room: &Room, user_id: Option<UserId>, found: &Found) -> Place {
     let view = room.view();
     let spread = view.per_place_ms();
+    let poll_after = |position| waits::poll_after_ms(waits::wait_ms(position, spread), rand::random());
     // Nobody knows their place before the opening of a room that draws.
     let draws = view.state == State::Scheduled && room.draw.load().is_some();
     let (status, position, waiting, poll_after_ms, ends_ms) = match *found {
-        Found::InLine { in_line, .. } if draws => {
-            (Status::Scheduled, None, in_line, waits::poll_after_ms(in_line, spread, rand::random()), None)
-        }
+        Found::InLine { in_line, .. } if draws => (Status::Scheduled, None, in_line, poll_after(in_line), None),
         Found::InLine { position: None, in_line } => (Status::Waiting, None, in_line, RECOVERING_POLL_MS, None),
-        Found::InLine { position: Some(position), in_line } => {
-            let poll_ms = waits::poll_after_ms(position, spread, rand::random());
-            match view.state {
-                State::Scheduled => (Status::Scheduled, None, in_line, poll_ms, None),
-                _ => (Status::Waiting, Some(position), in_line, poll_ms, None),
-            }
-        }
-        Found::Verifying { position, in_line } => {
+        Found::InLine { position: Some(position), in_line } => match view.state {
+            State::Scheduled => (Status::Scheduled, None, in_line, poll_after(position), None),
+            _ => (Status::Waiting, Some(position), in_line, poll_after(position), None),
+        },
+        Found::Verifying { position, in_line, lasted_ms } => {
             let near = position.unwrap_or(NEAR_POSITION).min(NEAR_POSITION);
+            let wait_ms = waits::wait_ms(near, spread).max(waits::check_ms(lasted_ms));
             let position = position.filter(|_| !draws);
-            (Status::Verifying, position, in_line, waits::poll_after_ms(near, spread, rand::random()), None)
+            (Status::Verifying, position, in_line, waits::poll_after_ms(wait_ms, rand::random()), None)
         }
         Found::Active { ends_ms } => (Status::Active, None, view.counts.in_line(), ACTIVE_POLL_MS, Some(ends_ms)),
         Found::Over(status) => (status, None, view.counts.in_line(), OVER_POLL_MS, None),

@@ -290,11 +290,21 @@ pub(super) fn steady(before: Eta, now: Eta, slower: Slower) -> (Eta, Option<Slow
     (Eta { p50_seconds: now.p50_seconds.min(before.p50_seconds).min(p90_seconds), p90_seconds }, None)
 }
 
-/// When to ask again, ms: a second near the head, ten far back, at most half the expected wait; spread by ±15 %.
+/// What a place takes until its turn comes, ms: of its position, and what the line takes to move by one.
+pub(super) fn wait_ms(position: u64, per_place_ms: f64) -> f64 {
+    as_f64(position) * per_place_ms
+}
+
+/// How long a check of a password will last that has lasted so long, ms: as long again. That needs no knowledge of the
+/// other checks, and of those whose process is another one.
+pub(super) fn check_ms(lasted_ms: i64) -> f64 {
+    as_f64(lasted_ms.unsigned_abs())
+}
+
+/// When to ask again, ms: at half the expected wait, but a second near the end of it and ten far from it; spread by ±15 %.
 /// `chance` is between 0 and 1.
-pub(super) fn poll_after_ms(position: u64, per_place_ms: f64, chance: f64) -> u64 {
-    let half_the_wait = as_f64(position) * per_place_ms / 2.0;
-    let base = half_the_wait.clamp(NEAREST_POLL_MS, FARTHEST_POLL_MS);
+pub(super) fn poll_after_ms(wait_ms: f64, chance: f64) -> u64 {
+    let base = (wait_ms / 2.0).clamp(NEAREST_POLL_MS, FARTHEST_POLL_MS);
     whole(base * (1.0 - SPREAD + 2.0 * SPREAD * chance))
 }
 

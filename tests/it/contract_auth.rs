@@ -1,6 +1,11 @@
 //! The contract of accounts and tokens.
 
+use std::time::Duration;
+
+use anteroom::clock;
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor, PgConnection};
+use tokio::time::sleep;
 
 use crate::support::TestService;
 use crate::support::contract::until;
@@ -201,6 +206,29 @@ async fn a_wrong_password_leaves_nothing_in_line_and_its_owners_place_untouched(
     assert_eq!((&after.is(200).body["position"], &after.body["waiting"]), (&json!(1), &json!(1)));
     assert_eq!(service.get("/queue/position", &owner).await.is(200).text("status"), "waiting");
     service.assert_invariants().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_longer_a_check_lasts_the_later_one_is_to_ask_for_it() {
+    let service = TestService::start(&[("login_wait_ms", "0"), ("database_statement_ms", "60000")]).await;
+    let mut postgres = PgConnection::connect(&service.database_url).await.unwrap();
+    postgres.execute("begin").await.unwrap();
+    postgres.execute("lock table users in access exclusive mode").await.unwrap();
+    let attempt = service.log_in("user00007", PASSWORD).await;
+    let (token, began) = (attempt.text("token"), clock::now());
+    let told = |place: &Answer| Duration::from_millis(place.body["pollAfterMs"].as_u64().unwrap());
+    let mut after = told(&attempt);
+    assert!(after <= Duration::from_millis(1_150), "the first poll comes soon: {after:?}");
+    while began.elapsed() < Duration::from_secs(5) {
+        sleep(after).await;
+        let place = service.get("/queue/position", token).await;
+        assert_eq!(place.is(200).text("status"), "verifying", "{:?}", place.body);
+        let (least, most) = (began.elapsed().mul_f64(0.4), began.elapsed().mul_f64(0.6) + Duration::from_secs(1));
+        after = told(&place);
+        assert!(least <= after && after <= most, "{after:?} after {:?}", began.elapsed());
+    }
+    postgres.close().await.unwrap();
+    assert_eq!(verified(&service, &attempt).await.text("userId"), "user00007");
 }
 
 /// These accounts log in all at once.

@@ -228,15 +228,16 @@ fn a_hundred_thousand_waiters_poll_within_the_bound_that_the_docs_state() {
         let mut chance = Chance(per_second);
         // They came in the course of 100 s, a thousand each second, and poll as they are told from then on.
         let per_place_ms = 1_000.0 / as_f64(per_second);
-        let mut next_ms: Vec<u64> =
-            (0..WAITERS).map(|number| number + poll_after_ms(number + 1, per_place_ms, chance.next())).collect();
+        let mut next_ms: Vec<u64> = (0..WAITERS)
+            .map(|number| number + poll_after_ms(wait_ms(number + 1, per_place_ms), chance.next()))
+            .collect();
         let mut polls = Vec::new();
         for second in 0..160_u64 {
             let moved = second.saturating_sub(100) * per_second;
             let mut count = 0;
             for (number, next_ms) in (0..).zip(&mut next_ms).filter(|(number, _)| *number >= moved) {
                 while *next_ms < (second + 1) * 1_000 {
-                    *next_ms += poll_after_ms(number - moved + 1, per_place_ms, chance.next());
+                    *next_ms += poll_after_ms(wait_ms(number - moved + 1, per_place_ms), chance.next());
                     count += 1;
                 }
             }
@@ -251,6 +252,35 @@ fn a_hundred_thousand_waiters_poll_within_the_bound_that_the_docs_state() {
         let mean = as_f64(polls.iter().sum()) / 60.0;
         println!("{per_second}/s: {mean:.0} polls a second, {:.0} stated", bound(as_f64(WAITERS), as_f64(per_second)));
         assert!(mean <= bound(as_f64(WAITERS), as_f64(per_second)));
+    }
+}
+
+/// A sale that opens to people who all have to log in: a thousand a second come, 60 passwords a second are checked.
+#[test]
+fn those_whose_passwords_wait_to_be_checked_poll_within_the_bound_that_the_docs_state() {
+    const PEOPLE: i64 = 100_000;
+    const COME: i64 = 1_000;
+    const CHECKED: i64 = 60;
+    let mut chance = Chance(7);
+    let mut polls = vec![0_i64; 400];
+    for number in 0..PEOPLE {
+        let (came_ms, checked_ms) = (number * 1_000 / COME, number * 1_000 / CHECKED);
+        let mut now_ms = came_ms;
+        while now_ms <= checked_ms {
+            let told = poll_after_ms(check_ms(now_ms - came_ms), chance.next());
+            now_ms += i64::try_from(told).unwrap();
+            if let Some(count) = usize::try_from(now_ms / 1_000).ok().and_then(|second| polls.get_mut(second)) {
+                *count += 1;
+            }
+        }
+    }
+    for (from, some) in (0..).zip(polls.windows(60)) {
+        let most_unchecked = ((from + 60) * COME).min(PEOPLE) - from * CHECKED;
+        // Whoever came in the last 20 s asks more often.
+        let coming = if from < PEOPLE / COME + 20 { COME } else { 0 };
+        let most = most_unchecked / 10 + 5 * coming;
+        let mean = some.iter().sum::<i64>() / 60;
+        assert!(mean <= most, "{mean} polls a second from second {from} on where {most} are stated");
     }
 }
 
