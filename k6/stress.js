@@ -214,7 +214,7 @@ async function travel(n, schedules) {
   const paid =
     mine % CHARGE_EACH === 0
       ? await chargeAndBook(visitor, think, { purse: PURSE, key, again: false, schedules: inTurn(schedules, mine) })
-      : await booking(visitor, think, mine);
+      : await booking(visitor, think, inTurn(schedules, mine));
   step.ended(paid);
   await goAway(visitor);
 }

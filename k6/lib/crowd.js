@@ -70,7 +70,7 @@ export async function shop({ schedules }, how = {}) {
     const again = (vu + round) % AGAIN_EACH === 0;
     await chargeAndBook(visitor, pace, { purse: PURSE, key, again, schedules: inTurn(schedules, turn) });
   } else {
-    await booking(visitor, pace, turn);
+    await booking(visitor, pace, inTurn(schedules, turn));
   }
   await goAway(visitor);
 }

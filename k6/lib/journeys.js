@@ -2,8 +2,8 @@
 
 import { check } from 'k6';
 import { Rate } from 'k6/metrics';
-import { balance, charge, dates, orElse, pay, reserve, seatsAsText, send } from './api.js';
-import { anySeat, demoSchedule, inTurn, worthAVisit } from './stock.js';
+import { balance, charge, datesAsText, orElse, pay, reserve, seatsAsText, send } from './api.js';
+import { anySeat, demoSchedule, shownSeats } from './stock.js';
 
 /** Journeys that ended paid, by journey. */
 export const paid = new Rate('paid');
@@ -25,16 +25,15 @@ const TRIES = 4;
  * Dates, seats, a reservation, the balance, a charge where it is short, the payment.
  * @param {import('./visit.js').Visitor} visitor
  * @param {Pace} think
- * @param {number} [turn] which of the schedules shown is visited; the demo's own one without it
+ * @param {import('./stock.js').Turn} [schedules] those to visit; the demo's own one without it
  * @returns {Promise<boolean>} whether it ended paid
  */
-export async function booking(visitor, think, turn) {
+export async function booking(visitor, think, schedules = demoSchedule) {
   const { token } = visitor;
   await think();
-  const shown = await send(dates(), token);
-  const offered = worthAVisit(shown);
-  check(shown, { 'schedules with seats are shown': () => offered.length > 0 });
-  const held = await holdAnySeat(token, think, turn === undefined ? demoSchedule : inTurn(offered, turn));
+  const shown = await send(datesAsText(), token);
+  check(shown, { 'the schedule is shown, with seats': (a) => shownSeats(a.body, schedules(0)) > 0 });
+  const held = await holdAnySeat(token, think, schedules);
   await think();
   let before = (await send(balance(), token)).body?.balance;
   if (held && before < held.amount) {

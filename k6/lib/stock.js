@@ -25,14 +25,16 @@ export const inTurn = (scheduleIds, turn) => (attempt) =>
   scheduleIds.length > 0 ? scheduleIds[(turn + attempt) % scheduleIds.length] : SCHEDULE;
 
 /**
- * The schedules of an answer with seats enough.
- * @param {import('./api.js').Answer} shown
- * @returns {string[]}
+ * How many seats a list of schedules, as text, shows of one; none where it does not show it.
+ * @param {string | null} text
+ * @param {string} scheduleId
+ * @returns {number}
  */
-export const worthAVisit = (shown) =>
-  (shown.body?.dates ?? [])
-    .filter((/** @type {any} */ date) => date.availableSeats >= WORTH_A_VISIT)
-    .map((/** @type {any} */ date) => date.scheduleId);
+export function shownSeats(text, scheduleId) {
+  const list = text ?? '';
+  const at = list.indexOf(`"scheduleId":"${scheduleId}"`);
+  return at < 0 ? 0 : JSON.parse(list.slice(list.lastIndexOf('{', at), list.indexOf('}', at) + 1)).availableSeats;
+}
 
 /**
  * Which schedules there are, asked once for all users, and that they suffice. For `setup`.
@@ -41,9 +43,10 @@ export const worthAVisit = (shown) =>
  * @returns {Promise<string[]>}
  */
 export async function stock(token, needed = 0) {
-  const shown = await send(dates(), token);
-  const ids = worthAVisit(shown);
-  const free = (shown.body?.dates ?? []).reduce((/** @type {number} */ sum, /** @type {any} */ d) => sum + d.availableSeats, 0);
+  /** @type {{scheduleId: string, availableSeats: number}[]} */
+  const shown = (await send(dates(), token)).body?.dates ?? [];
+  const ids = shown.filter((date) => date.availableSeats >= WORTH_A_VISIT).map((date) => date.scheduleId);
+  const free = shown.reduce((sum, date) => sum + date.availableSeats, 0);
   if (ids.length === 0 || free < needed) {
     throw new Error(`${needed} seats are needed, ${free} are left: anteroom seed --schedules 60 --seats 1000`);
   }
