@@ -1,6 +1,7 @@
 //! What must be in Redis after each step.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use super::{Reservation, SEATS, State, Walk};
 
@@ -43,18 +44,17 @@ impl Walk {
         holders.find(|_| !self.sold.contains_key(seat)).map(|(id, _)| id.clone())
     }
 
-    /// How many seats an account holds and owns.
-    pub(super) fn seats_of(&self, user: &str) -> usize {
-        // A seat that was sold to another counts until the payment that lost it is over.
-        let counts = |held: &Reservation, seat: &String| match held.state {
-            State::Held => !held.over && !self.sold.contains_key(seat),
-            State::Paying => true,
-            State::Confirmed | State::Cancelled => false,
-        };
-        let own = self.reservations.values().filter(|held| held.user == user);
-        let held = own.flat_map(|held| held.seats.iter().filter(|seat| counts(held, seat)));
+    /// How many seats an account holds and owns, at least and at most: a seat that was sold to another while it was being
+    /// paid counts until that payment is over, or another reservation of the account with this seat is given back.
+    pub(super) fn seats_of(&self, user: &str) -> RangeInclusive<usize> {
+        let sold = |seat: &String| self.sold.contains_key(seat);
+        let own = || self.reservations.values().filter(|held| held.user == user);
+        let seats_in = |state| own().filter(move |held| held.state == state && !(state == State::Held && held.over));
+        let held = seats_in(State::Held).chain(seats_in(State::Paying)).flat_map(|held| &held.seats);
         let owned = self.sold.iter().filter(|(_, by)| self.owners[*by] == user).map(|(seat, _)| seat);
-        held.chain(owned).collect::<BTreeSet<_>>().len()
+        let certain: BTreeSet<_> = held.filter(|seat| !sold(seat)).chain(owned).collect();
+        let lost = seats_in(State::Paying).flat_map(|held| &held.seats).filter(|seat| sold(seat));
+        certain.len()..=certain.iter().copied().chain(lost).collect::<BTreeSet<_>>().len()
     }
 
     pub(super) fn now_version(&mut self) -> i64 {
