@@ -31,7 +31,7 @@ export const options = {
 export const setup = () => survey();
 
 /** @param {import('./lib/crowd.js').Known} known */
-export default (known) => shop(known, { journey: 'booking' });
+export default (known) => shop(known, { kind: 'booking' });
 
 export const teardown = askInvariants;
 export const handleSummary = verdict('booking', named(REQUESTS));

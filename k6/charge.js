@@ -32,7 +32,7 @@ export const options = {
 export const setup = () => survey();
 
 /** @param {import('./lib/crowd.js').Known} known */
-export default (known) => shop(known, { journey: 'charge' });
+export default (known) => shop(known, { kind: 'charge' });
 
 export const teardown = askInvariants;
 export const handleSummary = verdict('charge', named(REQUESTS));

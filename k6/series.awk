@@ -9,7 +9,7 @@ BEGIN {
     FS = ","
     OFS = "\t"
     # Metrics of ours that are shown over time.
-    split("vus waited cpu_share memory_share connections_share service_memory_mb redis_memory_mb connections_used" \
+    split("vus users waited cpu_share memory_share connections_share service_memory_mb redis_memory_mb connections_used" \
         " queue_waiting visits_active postgres_transactions", shown, " ")
     for (i in shown) kept[shown[i]] = 1
 }
@@ -24,7 +24,8 @@ FNR == 1 {
     for (i = 1; i <= NF; i++) if ($i == "name") name_column = i
     next
 }
-$1 == "vus" { users = $3 }
+$1 == "users" { arriving = 1 }
+$1 == "users" || $1 == "vus" && !arriving { users = $3 }
 $1 == "http_req_duration" {
     if (!first) first = told = $2
     if ($2 >= told + 10) tell($2)

@@ -45,32 +45,49 @@ export async function survey(needed = 0) {
 }
 
 /**
- * One journey from the login to the leaving, of the user that this VU is.
+ * One journey of the user that this VU is.
  * @param {Known} known
- * @param {{think?: import('./journeys.js').Pace, journey?: 'booking' | 'charge', tags?: () => Record<string, string>}} [how]
- * `journey` takes the place of the mix
+ * @param {How & {tags?: () => Record<string, string>}} [how]
  */
-export async function shop({ schedules }, how = {}) {
+export async function shop(known, how = {}) {
   const vu = exec.vu.idInTest - 1;
   const round = exec.vu.iterationInScenario;
-  const turn = vu * STRIDE + round;
-  const pace = how.think ?? think;
   tagEach(how.tags ?? (() => ({})));
   if (round === 0) {
-    await pace();
+    await (how.think ?? think)();
   }
-  const journey = how.journey ?? (turn % CHARGE_EACH === 0 ? 'charge' : 'booking');
-  const visitor = await enter(account(vu % USERS.count));
+  await journey(vu % USERS.count, vu * STRIDE + round, known, how);
+}
+
+/**
+ * @typedef {object} How
+ * @property {import('./journeys.js').Pace} [think]
+ * @property {'booking' | 'charge'} [kind] takes the place of the mix
+ */
+
+/**
+ * One journey from the login to the leaving.
+ * @param {number} n whose: the nth account
+ * @param {number} turn which one: tells its kind, and the schedules
+ * @param {Known} known
+ * @param {How} [how]
+ * @returns {Promise<boolean>} whether it ended paid
+ */
+export async function journey(n, turn, known, how = {}) {
+  const pace = how.think ?? think;
+  const kind = how.kind ?? (turn % CHARGE_EACH === 0 ? 'charge' : 'booking');
+  const schedules = inTurn(known.schedules, turn);
+  const visitor = await enter(account(n));
   if (!isActive(visitor)) {
-    paid.add(false, { journey });
-    return;
+    paid.add(false, { journey: kind });
+    return false;
   }
-  if (journey === 'charge') {
-    const key = `${visitor.account.username}-${Date.now()}`;
-    const again = (vu + round) % AGAIN_EACH === 0;
-    await chargeAndBook(visitor, pace, { purse: PURSE, key, again, schedules: inTurn(schedules, turn) });
-  } else {
-    await booking(visitor, pace, inTurn(schedules, turn));
-  }
+  const key = `${visitor.account.username}-${Date.now()}`;
+  const again = Math.floor(turn / CHARGE_EACH) % AGAIN_EACH === 0;
+  const ended =
+    kind === 'charge'
+      ? await chargeAndBook(visitor, pace, { purse: PURSE, key, again, schedules })
+      : await booking(visitor, pace, schedules);
   await goAway(visitor);
+  return ended;
 }

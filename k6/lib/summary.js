@@ -9,11 +9,11 @@ import { OUT } from './config.js';
  * The `handleSummary` of a test.
  * @param {string} test
  * @param {Record<string, string>} requests the requests to show: how they are called → their `name` tag
- * @param {{judgeMachine?: boolean, stages?: string[]}} [how] without `judgeMachine` CPU and memory are shown and no goals: for tests that drive
- * the machine to its limit on purpose, or run for seconds; `stages` in the order to show them
+ * @param {{judgeMachine?: boolean, stages?: string[], steadyFromS?: number}} [how] without `judgeMachine` CPU and memory are shown and no goals: for tests that drive
+ * the machine to its limit on purpose, or run for seconds; `stages` in the order to show them; from `steadyFromS` on nothing may drift
  */
-export const verdict = (test, requests, { judgeMachine = true, stages = [] } = {}) => (/** @type {import('../report/judge.js').Data} */ data) => {
-  const run = { test, requests, judgeMachine, stages, data };
+export const verdict = (test, requests, { judgeMachine = true, stages = [], steadyFromS = 0 } = {}) => (/** @type {import('../report/judge.js').Data} */ data) => {
+  const run = { test, requests, judgeMachine, stages, steadyFromS, data };
   if (OUT) {
     return { [`${OUT}/summary.json`]: `${JSON.stringify(run, null, 2)}\n` };
   }

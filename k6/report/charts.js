@@ -33,13 +33,15 @@ export function charts(run) {
     name: called,
     values: each((from, to) => meanOf(series.metrics.get(name), from, to)),
   });
+  // Where all users live in one VU, k6 does not know how many they are.
+  const users = series.metrics.has('users') ? metric('users', 'users') : metric('vus', 'users (VUs of k6)');
   /** @type {Chart[]} */
   const all = [
     { title: 'Latency, p95 by request', unit: 'ms', at, lines: byRequest((bucket) => quantile(bucket, 0.95)), goal: 500 },
     { title: 'Latency, mean by request', unit: 'ms', at, lines: byRequest(({ sum, count }) => (count > 0 ? sum / count : null)), goal: 500 },
     { title: 'Requests', unit: 'per second', at, lines: byRequest(({ count }) => count / step) },
     { title: 'Errors', unit: 'per second', at, lines: byRequest(({ wrong }) => wrong / step) },
-    { title: 'Users and visits', unit: '', at, lines: [metric('vus', 'users (VUs of k6)'), metric('visits_active', 'visits')] },
+    { title: 'Users and visits', unit: '', at, lines: [users, metric('visits_active', 'visits')] },
     { title: 'Line', unit: 'waiting', at, lines: [metric('queue_waiting', 'waiting')] },
     ...machineCharts(run, at, step),
     { title: 'Connections to Postgres in use', unit: '', at, lines: [metric('connections_used', 'connections')] },

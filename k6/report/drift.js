@@ -18,12 +18,13 @@ const NOISE = { ms: 2, megabytes: 16, connections: 1 };
  * @param {import('./judge.js').Run} run
  * @returns {import('./judge.js').Goal[]}
  */
-export function drift({ test, requests, series, usage }) {
+export function drift({ test, requests, series, usage, steadyFromS = 0 }) {
   const long = series ? series.end - series.start : 0;
   if (test !== 'soak' || !series || long < LONG_S) {
     return [];
   }
-  const first = [SETTLED_S, SETTLED_S + PART_S];
+  const settled = steadyFromS + SETTLED_S;
+  const first = [settled, settled + PART_S];
   // The users' last journeys end after the load does.
   const last = [long - PART_S - SETTLED_S, long - SETTLED_S];
   const goals = Object.entries(requests).flatMap(([called, tag]) => {

@@ -20,6 +20,7 @@ import { shown, percent } from './words.js';
  * @property {Data} data
  * @property {string[]} [stages] in the order to show them
  * @property {boolean} [judgeMachine] whether CPU and memory have goals
+ * @property {number} [steadyFromS] from this second on nothing may drift
  * @property {import('./series.js').Series} [series] second by second
  * @property {import('./usage.js').Usage} [usage] what the processes used
  * @property {Record<string, any>} [env] the machine, versions, settings

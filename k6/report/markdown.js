@@ -1,6 +1,6 @@
 // The verdict as text: for the terminal, for verdict.md, for whoever reads a folder of results in ten years.
 
-import { percent, shown } from './words.js';
+import { mostUsers, percent, shown } from './words.js';
 
 /**
  * @param {import('./judge.js').Judgement} judged
@@ -63,8 +63,9 @@ export const inAny = (stages) => (/** @type {{called: string}} */ { called }) =>
  * @param {import('./judge.js').Run} run
  */
 function figures({ seconds }, { data }) {
-  const { waited, paid, vus_max: most } = data.metrics;
-  const lines = [`The run took ${shown(seconds)} s, with ${shown(most?.values.max ?? most?.values.value)} VUs at most.`];
+  const { waited, paid } = data.metrics;
+  const most = mostUsers(data.metrics);
+  const lines = [`The run took ${shown(seconds)} s, with ${shown(most.count)} ${most.called} at most.`];
   const w = waited?.values;
   if (w?.count) {
     const [mean, p95, max] = ['avg', 'p(95)', 'max'].map((stat) => shown(w[stat] / 1_000));

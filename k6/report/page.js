@@ -3,7 +3,7 @@
 import { charts } from './charts.js';
 import { xml } from './junit.js';
 import { inAny } from './markdown.js';
-import { percent, shown } from './words.js';
+import { mostUsers, percent, shown } from './words.js';
 
 /**
  * @param {import('./judge.js').Judgement} judged
@@ -85,12 +85,12 @@ function tiles({ rows, seconds, goals }, { data, usage }) {
   const slowest = rows.reduce((worst, row) => ((row.p95 ?? 0) > (worst.p95 ?? 0) ? row : worst), rows[0]);
   const sum = (/** @type {'rate' | 'count'} */ key) => rows.reduce((total, row) => total + (row[key] ?? 0), 0);
   const wrong = rows.reduce((total, row) => total + (row.errors ?? 0) * (row.count ?? 0), 0);
-  const users = data.metrics.vus_max?.values.max ?? 0;
+  const users = mostUsers(data.metrics);
   const list = [
     ['slowest p95', `${shown(slowest?.p95)} ms`, slowest?.called ?? ''],
     ['requests', `${shown(sum('rate'))}/s`, `${shown(sum('count'))} in ${duration(seconds)}`],
     ['errors', percent(sum('count') > 0 ? wrong / sum('count') : 0), `${shown(wrong)} answers`],
-    ...(users > 1 ? [['users', shown(users), 'VUs at most']] : []),
+    ...(users.count > 1 ? [['users', shown(users.count), `${users.called} at most`]] : []),
     ...(data.metrics.paid ? [['journeys paid', percent(data.metrics.paid.values.rate), `${shown(data.metrics.paid.values.passes)} payments`]] : []),
     ...(data.metrics.breaking_point_per_second
       ? [['breaking point', `${shown(data.metrics.breaking_point_per_second.values.value)}/s`, 'journeys']]

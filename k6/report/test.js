@@ -92,6 +92,9 @@ const CASES = {
   },
   'a machine with room to spare passes': () => judge(run({}, { usage: usage(samples(0.5, 0.5, 0.01)) })).verdict === 'PASS',
   'a drift fails a soak': () => judge(run({}, { series: halfAnHour((s) => (s < 1_200 ? 10 : 30)) })).verdict === 'FAIL',
+  'what drifts before it is steady does not count': () =>
+    judge(run({}, { series: halfAnHour((s) => (s < 120 ? 3 : 10)), steadyFromS: 120 })).verdict === 'PASS' &&
+    judge(run({}, { series: halfAnHour((s) => (s < 360 ? 3 : 10)) })).verdict === 'FAIL',
   'a steady soak passes': () => judge(run({}, { series: halfAnHour(() => 10) })).verdict === 'PASS',
   'bins of many seconds tell the quantile of all': () => {
     const half = quantile(merge(halfAnHour((s) => (s % 10 === 0 ? 100 : 10)).requests.get('pay') ?? new Map(), 0, 1_000), 0.5);

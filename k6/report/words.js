@@ -10,3 +10,11 @@ export function shown(value) {
   }
   return Number.isInteger(value) || Math.abs(value) >= 100 ? String(Math.round(value)) : value.toFixed(2);
 }
+
+/**
+ * How many users there were at most. Where all of them live in one VU, the test has counted them itself.
+ * @param {Record<string, import('./judge.js').Metric>} metrics
+ * @returns {{count: number, called: string}}
+ */
+export const mostUsers = ({ users, vus_max: vus }) =>
+  users ? { count: users.values.max, called: 'users' } : { count: vus?.values.max ?? vus?.values.value ?? 0, called: 'VUs' };
