@@ -22,20 +22,17 @@ function read(name) {
   }
 }
 
-const { test, requests, judgeMachine, stages, data } = JSON.parse(open(`${OUT}/summary.json`));
+/** What the test told: all of it belongs to the run. @type {import('./judge.js').Run} */
+const told = JSON.parse(open(`${OUT}/summary.json`));
 const env = JSON.parse(read('env.json') || '{}');
 const [before, after, series] = [read('metrics-before.txt'), read('metrics-after.txt'), read('series.txt')];
 
 /** @type {import('./judge.js').Run} */
 const run = {
-  test,
-  requests,
-  judgeMachine,
-  stages,
-  data,
+  ...told,
   env,
   series: series ? readSeries(series) : undefined,
-  usage: readUsage(read('samples.txt'), env, data.state.testRunDurationMs / 1_000),
+  usage: readUsage(read('samples.txt'), env, told.data.state.testRunDurationMs / 1_000),
   layers: before && after ? readLayers(before, after) : undefined,
 };
 const judged = judge(run);
