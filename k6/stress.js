@@ -107,7 +107,10 @@ export default async function ({ schedules }) {
 
   /** @param {number} n @param {number} turn */
   async function travel(n, turn) {
-    step.ended(await journey(n, turn, { schedules }, { think }));
+    step.began();
+    const paid = await journey(n, turn, { schedules }, { think });
+    // Of the step in which it ends: that may be a later one by now.
+    step.ended(paid);
   }
 }
 

@@ -6,12 +6,14 @@ const GOAL_MS = 500;
 const MOST_ERRORS = 0.001;
 /** Of the looks whether journeys are due, so many may find that they were due long ago: else the generator is the limit. */
 const MOST_LATE = 0.05;
+/** As many journeys as begin must end: else those wait longer and longer, however fast each answer is. */
+const LEAST_ENDED = 0.9;
 
 /** A step that has just begun. */
 export function newStep() {
   /** @type {Record<string, number[]>} */
   const took = {};
-  const seen = { answers: 0, wrong: 0, paid: 0, unpaid: 0, away: 0, looks: 0, late: 0 };
+  const seen = { answers: 0, wrong: 0, began: 0, paid: 0, unpaid: 0, away: 0, looks: 0, late: 0 };
   return {
     took,
     seen,
@@ -20,6 +22,9 @@ export function newStep() {
       seen.answers += 1;
       seen.wrong += answer.right ? 0 : 1;
       (took[name] ??= []).push(Number.isNaN(answer.ms) ? Infinity : answer.ms);
+    },
+    began: () => {
+      seen.began += 1;
     },
     /** @param {boolean} paid */
     ended: (paid) => {
@@ -44,13 +49,15 @@ export function newStep() {
  */
 export function judgeStep({ took, seen }, lengthS) {
   const paidPerSecond = seen.paid / lengthS;
+  const ended = seen.paid + seen.unpaid;
   const slow = SEVEN.find((name) => took[name] && p95(took[name]) >= GOAL_MS);
   const broken =
     (seen.late > seen.looks * MOST_LATE && 'the generator came too late') ||
     (slow && `p95 of ${slow} was ${Math.round(p95(took[slow]))} ms`) ||
     (seen.wrong > seen.answers * MOST_ERRORS && `${seen.wrong} of ${seen.answers} answers were errors`) ||
     (seen.away > 0 && `${seen.away} users were still on their last journey when they were to begin the next`) ||
-    (seen.unpaid > (seen.paid + seen.unpaid) * 0.05 && `${seen.unpaid} of ${seen.paid + seen.unpaid} journeys ended unpaid`) ||
+    (seen.unpaid > ended * 0.05 && `${seen.unpaid} of ${ended} journeys ended unpaid`) ||
+    (ended < seen.began * LEAST_ENDED && `${ended} journeys ended while ${seen.began} began`) ||
     '';
   return { broken, paidPerSecond };
 }
