@@ -58,8 +58,15 @@ pub struct Claims {
     pub room: RoomName,
     /// The epoch in which the number was given.
     pub epoch: Epoch,
-    /// The number in line; none for who was let in at once.
+    /// The number in line. None where it was drawn: anyone can read a token, and nobody may know it before the opening.
     pub number: Option<Number>,
+    /// The draw that the number is of, by its commitment: who knows the seed draws it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draw: Option<String>,
+    /// Since when the account has this number, in seconds since the Unix epoch, where an earlier token said so: a token that
+    /// only renews another makes no number younger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<i64>,
     /// What the token opens.
     #[serde(rename = "use")]
     pub purpose: Use,
@@ -70,6 +77,13 @@ pub struct Claims {
     pub iat: i64,
     /// From when on it is refused, in seconds since the Unix epoch.
     pub exp: i64,
+}
+
+impl Claims {
+    /// Since when the account has its number, in seconds since the Unix epoch.
+    pub fn since(&self) -> i64 {
+        self.since.unwrap_or(self.iat)
+    }
 }
 
 #[derive(Serialize)]

@@ -24,7 +24,7 @@ local room, present, aside, grace, visits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], 
 local active, idle, pending, left, returned, paid = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local phones, most = KEYS[12], ARGV[2]
 
-local told = redis.call('HMGET', room, 'incarnation', 'graceMs', 'oldTokensUntil', 'phoneGraceMs')
+local told = redis.call('HMGET', room, 'incarnation', 'graceMs', 'phoneGraceMs')
 if told[1] ~= ARGV[1] then return {'lost'} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -32,10 +32,8 @@ local function due(line, before)
   return redis.call('ZRANGEBYSCORE', line, '-inf', before, 'LIMIT', 0, most)
 end
 local function ended(user)
-  -- While tokens of an earlier epoch are valid, they must not bring anyone back twice.
-  if now < tonumber(told[3]) then
-    redis.call('ZADD', returned, now, user)
-  end
+  -- Should the line be set up again, tokens from before must not bring back who had their turn.
+  redis.call('ZADD', returned, now, user)
   redis.call('HINCRBY', room, 'ended', 1)
   redis.call('HDEL', visits, user)
   redis.call('ZREM', phones, user)
@@ -54,7 +52,7 @@ for _, user in ipairs(due(idle, now)) do
   local number, phase = string.match(redis.call('HGET', visits, user) or '', '^(%S+) (%S+)')
   if phase == 'offered' then
     -- The first time it goes aside with its number; the second time it is out.
-    redis.call('ZADD', grace, now + tonumber(redis.call('ZSCORE', phones, user) and told[4] or told[2]), user)
+    redis.call('ZADD', grace, now + tonumber(redis.call('ZSCORE', phones, user) and told[3] or told[2]), user)
     redis.call('HSET', visits, user, number .. ' missed')
     for _, line in ipairs({idle, active}) do redis.call('ZREM', line, user) end
     unclaimed = unclaimed + 1

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::Booking;
 use crate::error::Fault;
+use crate::limits;
 use crate::store::scripts::booking::{self as scripts, Answer, Earlier, KeyLimit, Keyed};
 
 /// A claim whose request was lost in a crash is void after this long, ms: longer than any request takes.
@@ -36,9 +37,9 @@ impl Key {
         Self(Keyed { caller: caller.to_owned(), digest: digest(route, key), body: hex(body_hash) })
     }
 
-    /// The key of who has no account yet, but an address.
+    /// The key of who has no account yet, but an address. Of IPv6 it is that of the network, as for every limit.
     pub fn of_address(address: IpAddr, route: &str, key: &str, body_hash: &[u8; 32]) -> Self {
-        Self::new(&format!("{MANY}{address}"), route, key, body_hash)
+        Self::new(&format!("{MANY}{}", limits::origin(address)), route, key, body_hash)
     }
 
     /// Names route and key in as few characters as tell them apart.
@@ -102,4 +103,17 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_has_the_keys_of_one() {
+        let caller = |address: &str| Key::of_address(address.parse().unwrap(), "sign-up", "key", &[0; 32]).0.caller;
+        assert_eq!(caller("2001:db8:1:2::3"), caller("2001:db8:1:2:ffff::4"));
+        assert_ne!(caller("2001:db8:1:2::3"), caller("2001:db8:1:3::3"));
+        assert_ne!(caller("192.0.2.1"), caller("192.0.2.2"));
+    }
 }

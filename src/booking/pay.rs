@@ -115,7 +115,7 @@ impl Payer {
             if let Some(until_ms) = held.expires_ms
                 && let Some(room) = self.booking.queue.room(&schedule.room)
             {
-                queue::keep_visit(&room, &self.user, until_ms + self.booking.seats.payment_ms());
+                queue::keep_visit(&room, &self.user, until_ms, self.booking.seats.payment_ms());
             }
             match self.decide(&schedule, &held, &attempt, key.clone()).await {
                 Err(Refusal::AttemptVoid) => {

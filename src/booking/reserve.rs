@@ -72,7 +72,7 @@ pub async fn reserve(
     match held {
         Ok(held) => {
             if let Some(until_ms) = held.expires_ms {
-                queue::keep_visit(&room, standing.user, until_ms);
+                queue::keep_visit(&room, standing.user, until_ms, 0);
             }
             Ok(Reserved::Held(held))
         }

@@ -1,5 +1,6 @@
 //! `anteroom doctor`: is everything that serve needs there, and set as it should be?
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -25,7 +26,9 @@ pub async fn doctor(config: &Config) -> anyhow::Result<()> {
     for found in redis(config).await {
         say("redis", found);
     }
-    say("postgres", postgres(config).await);
+    for found in postgres(config).await {
+        say("postgres", found);
+    }
     if missing > 0 {
         bail!("{missing} of what serve needs is not as it should be");
     }
@@ -54,12 +57,49 @@ async fn redis(config: &Config) -> Vec<Result<String, String>> {
     }
 }
 
-async fn postgres(config: &Config) -> Result<String, String> {
-    let db = Db::new(config.database_url.expose_secret(), app::limits(config)).map_err(|e| e.to_string())?;
+async fn postgres(config: &Config) -> Vec<Result<String, String>> {
+    let db = match Db::new(config.database_url.expose_secret(), app::limits(config)) {
+        Ok(db) => db,
+        Err(fault) => return vec![Err(fault.to_string())],
+    };
+    let hint = if db.is_here() { sessions_share_cores(Path::new(AUTOGROUP)) } else { None };
+    std::iter::once(limits_arrive(&db).await).chain(hint.map(Ok)).collect()
+}
+
+async fn limits_arrive(db: &Db) -> Result<String, String> {
     db.ping().await.map_err(|e| e.to_string())?;
     if db.keeps_limits().await.map_err(|e| e.to_string())? {
         Ok("answers, within the limits that were asked for".to_owned())
     } else {
         Err("is reached through a pooler that drops our time-outs: name the server itself in database_url".to_owned())
+    }
+}
+
+/// Where Linux says whether it shares cores among sessions (sched(7), autogroup).
+const AUTOGROUP: &str = "/proc/sys/kernel/sched_autogroup_enabled";
+
+/// What it costs where it does.
+fn sessions_share_cores(file: &Path) -> Option<String> {
+    let enabled = std::fs::read_to_string(file).is_ok_and(|text| text.trim() != "0");
+    enabled.then(|| {
+        "is on this host, where Linux shares cores among sessions: payments wait for it while passwords are checked \
+         (set kernel.sched_autogroup_enabled=0)"
+            .to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_shares_cores_among_sessions_is_told_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sched_autogroup_enabled");
+        assert_eq!(sessions_share_cores(&file), None, "not on Linux");
+        std::fs::write(&file, "0\n").unwrap();
+        assert_eq!(sessions_share_cores(&file), None);
+        std::fs::write(&file, "1\n").unwrap();
+        assert!(sessions_share_cores(&file).unwrap().contains("sched_autogroup_enabled=0"));
     }
 }

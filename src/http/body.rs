@@ -20,7 +20,7 @@ const MOST_BYTES: usize = 16 * 1024;
 /// How long a body may take to arrive.
 const LONGEST_READ: Duration = Duration::from_secs(10);
 /// And how long as one of those whom its class counts.
-const PROMPT: Duration = Duration::from_millis(500);
+const PROMPT: Duration = Duration::from_millis(50);
 /// How much of a body that is too large is read and forgotten, so that the refusal reaches a client that is still
 /// writing: closing a connection with unread bytes resets it, and the answer is lost on the way.
 const MOST_FORGOTTEN: usize = 1024 * 1024;

@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 use super::events::{self, Listener};
 use super::memo::Who;
 use super::place::{self, Answer, Found, PollError, Status};
+use super::receipt;
 use super::recovery::believing;
 use super::{Queue, Room};
 use crate::clock;
@@ -116,7 +117,7 @@ impl Round<'_> {
         let Who::Account(user) = &listener.session.value.who else {
             return if asked_long_ago { Finding::Moved } else { Finding::Same };
         };
-        if place::ends_soon(self.queue, listener.session.exp) && !told.renewed && asked_long_ago {
+        if receipt::ends_soon(self.queue, listener.session.exp) && !told.renewed && asked_long_ago {
             return Finding::Moved;
         }
         if let Some((position, number)) = self.seen.positions.get(user) {

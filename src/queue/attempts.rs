@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::memo::{Check, Session};
-use super::place::{self, Bearer, Found, JoinError, Place, PollError, Status};
+use super::place::{self, Found, JoinError, Place, PollError, Status};
+use super::receipt::{self, Bearer, Own};
 use super::recovery::believing;
 use super::{Queue, Room, draw};
 use crate::clock;
 use crate::error::Fault;
 use crate::ids::{self, Number, UserId};
 use crate::store::scripts::queue::{
-    self as scripts, AttemptStanding, Device, JoinedAttempt, Left, Shown, Terms, Undone, VerifyAnswer,
+    self as scripts, AttemptStanding, Device, JoinedAttempt, Left, Terms, Undone, VerifyAnswer,
 };
 
 /// For how long the outcome of an attempt is remembered, ms.
@@ -42,7 +43,7 @@ impl Attempt {
     pub fn place(&self, queue: &Queue, room: &Room, user: &UserId) -> Result<Place, Fault> {
         let found = Found::Verifying { position: self.position, in_line: self.in_line, lasted_ms: 0 };
         let mut place = place::describe(room, Some(user.clone()), &found);
-        place.token = Some(place::receipt(queue, room, Bearer::Attempt(&self.id, user), self.number)?);
+        place.token = Some(receipt::sign(queue, room, Bearer::Attempt(&self.id, user), Own::since_now(self.number))?);
         Ok(place)
     }
 }
@@ -139,14 +140,17 @@ fn lasted_ms(session: &Session) -> i64 {
 async fn ask_of_forgotten(queue: &Queue, room: &Arc<Room>, session: &Session) -> Result<Place, PollError> {
     let claimed = session.claims.claimed.clone();
     let check = if session.claims.epoch < room.epoch() { session.memo.check() } else { Check::Nothing };
-    match (check, session.claims.number) {
-        (Check::UnderWay, _) => {
+    match check {
+        Check::UnderWay => {
             let in_line = room.view().counts.in_line();
             let found = Found::Verifying { position: None, in_line, lasted_ms: lasted_ms(session) };
             Ok(place::describe(room, claimed, &found))
         }
-        (Check::Right(user), Some(number)) => Ok(become_account(queue, room, session, (&user, number)).await?),
-        _ => Ok(place::describe(room, claimed, &Found::Over(Status::Expired))),
+        Check::Right(user) => {
+            let number = receipt::number_of(room, &session.claims, &user);
+            Ok(become_account(queue, room, session, (&user, number)).await?)
+        }
+        Check::Nothing => Ok(place::describe(room, claimed, &Found::Over(Status::Expired))),
     }
 }
 
@@ -157,9 +161,10 @@ async fn become_account(
     account: (&UserId, Number),
 ) -> Result<Place, Fault> {
     let (user, number) = account;
-    let shown = Shown { epoch: session.claims.epoch, number, since_ms: session.claims.iat * 1_000 };
-    let (found, back) = place::find(queue, room, user, shown).await?;
+    // The account has it since the attempt has: however often the attempt asks, the number becomes no younger.
+    let own = Own { number, since: session.claims.since() };
+    let (found, back) = place::find(queue, room, user, own.shown(session.claims.epoch)).await?;
     let mut place = place::describe(room, Some(user.clone()), &found);
-    place.token = Some(place::receipt(queue, room, Bearer::Account(user), back.unwrap_or(number))?);
+    place.token = Some(receipt::sign(queue, room, Bearer::Account(user), back.map_or(own, Own::since_now))?);
     Ok(place)
 }

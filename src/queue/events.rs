@@ -18,6 +18,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::memo::Session;
 use super::place::{self, Answer, Place, PollError, Status};
+use super::receipt;
 use super::{Queue, Room, View};
 use crate::clock;
 use crate::ids::Number;
@@ -189,7 +190,7 @@ pub async fn listen(
         return Err(ListenError::TooMany);
     }
     // A token that ends soon is replaced by the first event: the stream may end before there is another.
-    let answer = if place::ends_soon(queue, session.exp) {
+    let answer = if receipt::ends_soon(queue, session.exp) {
         place::look(queue, &session.value).await?
     } else {
         place::poll(queue, &session.value).await?

@@ -17,6 +17,7 @@ mod messages;
 mod operators;
 mod order;
 mod place;
+mod receipt;
 mod recovery;
 mod room;
 mod seen;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::memo::{Last, Memo, Session, Who};
+use super::receipt::{self, Bearer, NOTHING_SHOWN, Own};
 use super::recovery::believing;
 use super::waits::{self, Eta, Slower};
 use super::{Queue, Room, State, attempts, draw, together};
@@ -14,7 +15,6 @@ use crate::clock;
 use crate::error::Fault;
 use crate::ids::{Epoch, Number, RoomName, UserId};
 use crate::store::scripts::queue::{self as scripts, CameBack, Device, Door, Joined, Left, Shown, Standing};
-use crate::token::{Claims, Use};
 
 /// An active visitor need not ask often, ms.
 const ACTIVE_POLL_MS: u64 = 5_000;
@@ -172,7 +172,7 @@ pub async fn join(queue: &Queue, room: &Arc<Room>, user: &UserId, device: Device
     };
     let place = describe(room, Some(user.clone()), &found);
     let place = (*keep(room, &queue.memos.of(&room.name, user.as_str()), place)?.place).clone();
-    let token = receipt(queue, room, Bearer::Account(user), number)?;
+    let token = receipt::sign(queue, room, Bearer::Account(user), Own::since_now(number))?;
     Ok(Place { token: Some(token), ..place })
 }
 
@@ -215,22 +215,18 @@ pub async fn leave(queue: &Queue, session: &Session) -> Result<Left, Fault> {
     Ok(left)
 }
 
-/// What a caller without a token shows: no number of an earlier epoch.
-const NOTHING_SHOWN: Shown = Shown { epoch: Epoch(0), number: Number(0), since_ms: 0 };
-
 async fn ask(queue: &Queue, room: &Arc<Room>, session: &Session, user: &UserId) -> Result<Place, Fault> {
     let claims = &session.claims;
-    let number = claims.number.unwrap_or(NOTHING_SHOWN.number);
-    let shown = Shown { epoch: claims.epoch, number, since_ms: claims.iat * 1_000 };
-    let (found, back) = find(queue, room, user, shown).await?;
+    let own = Own { number: receipt::number_of(room, claims, user), since: claims.since() };
+    let (found, back) = find(queue, room, user, own.shown(claims.epoch)).await?;
     if back.is_some() {
         session.memo.forget_promise();
     }
     let mut place = describe(room, Some(user.clone()), &found);
-    let ends_soon = ends_soon(queue, claims.exp);
+    let ends_soon = receipt::ends_soon(queue, claims.exp);
     let in_place = !matches!(found, Found::Over(_));
     if in_place && (ends_soon || back.is_some()) {
-        place.token = Some(receipt(queue, room, Bearer::Account(user), back.unwrap_or(number))?);
+        place.token = Some(receipt::sign(queue, room, Bearer::Account(user), back.map_or(own, Own::since_now))?);
     }
     Ok(place)
 }
@@ -327,41 +323,9 @@ pub(super) fn describe(room: &Room, user_id: Option<UserId>, found: &Found) -> P
     }
 }
 
-/// Whether a token is to be replaced by the next place.
-pub(super) fn ends_soon(queue: &Queue, exp: i64) -> bool {
-    exp - clock::unix_ms() / 1_000 < queue.token_seconds / 4
-}
-
 /// The end of a visit, as it is written.
 pub(super) fn until(ends_ms: i64) -> String {
     clock::rfc3339(clock::from_unix_ms(ends_ms))
-}
-
-/// Whom a token is for.
-#[derive(Clone, Copy)]
-pub(super) enum Bearer<'a> {
-    Account(&'a UserId),
-    /// A login attempt, and the account that it says it is.
-    Attempt(&'a str, &'a UserId),
-}
-
-/// Signs who has which number in which room.
-pub(super) fn receipt(queue: &Queue, room: &Room, bearer: Bearer<'_>, number: Number) -> Result<String, Fault> {
-    let iat = clock::unix_ms() / 1_000;
-    let (sub, purpose, claimed) = match bearer {
-        Bearer::Account(user) => (user.as_str(), Use::Place, None),
-        Bearer::Attempt(attempt, claimed) => (attempt, Use::Attempt, Some(claimed.clone())),
-    };
-    queue.tokens.sign(&Claims {
-        sub: sub.to_owned(),
-        claimed,
-        room: room.name.clone(),
-        epoch: room.epoch(),
-        number: Some(number),
-        purpose,
-        iat,
-        exp: iat + queue.token_seconds,
-    })
 }
 
 /// Remembers an answer, so that asking again too early costs nothing, and keeps to what was told before.

@@ -21,6 +21,7 @@ use crate::ids::{Epoch, RoomName, UserId};
 use crate::store::Redis;
 use crate::store::keys::RoomKeys;
 use crate::store::mending::Mending;
+use crate::store::scripts::queue::Outlasts;
 use crate::store::scripts::queue::{Device, Line};
 
 /// A room of this process.
@@ -39,7 +40,7 @@ pub struct Room {
     pub(super) mending: Mending,
     pub(super) hub: Hub,
     /// Until when visits must last, ms: what Redis is yet to be told, one for each visitor however many holds they made.
-    pub(super) kept: Mutex<HashMap<UserId, i64>>,
+    pub(super) kept: Mutex<HashMap<UserId, Outlasts>>,
     pub(super) together: Together,
     pub(super) stock: Stock,
 }

@@ -9,7 +9,7 @@ use super::recovery::believing;
 use super::{Queue, Room};
 use crate::error::Fault;
 use crate::ids::UserId;
-use crate::store::scripts::queue as scripts;
+use crate::store::scripts::queue::{self as scripts, Outlasts};
 
 /// After a new payment the visit goes on for this long, to show the receipt and the balance, ms.
 const AFTER_PAYMENT_MS: i64 = 60_000;
@@ -50,14 +50,18 @@ pub async fn check_visit(queue: &Queue, session: &Session) -> Result<Admission, 
     place::poll(queue, session).await.map(Admission::NotAdmitted)
 }
 
-/// Notes that a visit must last until a hold of it ends. What is noted reaches Redis within a tick.
-pub fn keep_visit(room: &Room, user: &UserId, until_ms: i64) {
-    keep_later(&mut room.kept.lock().unwrap_or_else(PoisonError::into_inner), user.clone(), until_ms);
+/// Notes that a visit must last until a hold that it made ends, and for `longer_ms` more. What is noted reaches Redis
+/// within a tick.
+pub fn keep_visit(room: &Room, user: &UserId, hold_ends_ms: i64, longer_ms: i64) {
+    let outlasts = Outlasts { until_ms: hold_ends_ms + longer_ms, held_ms: hold_ends_ms - room.view().hold_ms };
+    keep_later(&mut room.kept.lock().unwrap_or_else(PoisonError::into_inner), user.clone(), outlasts);
 }
 
-fn keep_later(kept: &mut HashMap<UserId, i64>, user: UserId, until_ms: i64) {
-    let noted = kept.entry(user).or_insert(until_ms);
-    *noted = until_ms.max(*noted);
+fn keep_later(kept: &mut HashMap<UserId, Outlasts>, user: UserId, outlasts: Outlasts) {
+    let noted = kept.entry(user).or_insert(outlasts);
+    if outlasts.until_ms > noted.until_ms {
+        *noted = outlasts;
+    }
 }
 
 /// Tells Redis which visits must last, in bounded steps.
@@ -68,8 +72,8 @@ pub async fn flush_kept_visits(queue: &Queue, room: &Arc<Room>) -> Result<(), Fa
         if let Err(fault) = believing!(queue, room, |line| scripts::keep_visits(line, some)) {
             // Kept for the next time; to note one twice does no harm.
             let mut again = room.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            for (user, until_ms) in kept.into_iter().skip(done * KEPT_AT_ONCE) {
-                keep_later(&mut again, user, until_ms);
+            for (user, outlasts) in kept.into_iter().skip(done * KEPT_AT_ONCE) {
+                keep_later(&mut again, user, outlasts);
             }
             return Err(fault);
         }

@@ -1,5 +1,6 @@
 //! Postgres: a small pool with short waits, and connections that never idle inside a transaction.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -105,6 +106,13 @@ impl Db {
     pub async fn keeps_limits(&self) -> Result<bool, Fault> {
         let told: i64 = sqlx::query_scalar(TOLD_LIMIT).fetch_one(self.pool()).await?;
         Ok(u128::try_from(told).is_ok_and(|told| told == self.statement.as_millis()))
+    }
+
+    /// Whether Postgres runs on this host, as far as its address tells.
+    pub fn is_here(&self) -> bool {
+        let host = self.options.get_host();
+        let loops_back = host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        self.options.get_socket().is_some() || host.starts_with('/') || host == "localhost" || loops_back
     }
 
     /// Connections that exist, and those of them that are free.

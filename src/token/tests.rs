@@ -36,6 +36,8 @@ fn claims() -> Claims {
         room: RoomName::parse("main").unwrap(),
         epoch: Epoch(1),
         number: Some(Number(4_294_967_297)),
+        draw: None,
+        since: None,
         purpose: Use::Place,
         claimed: None,
         iat: now,

@@ -77,7 +77,8 @@ fn expired_token(service: &TestService) -> String {
     let (room, now) = (RoomName::parse("main").unwrap(), clock::unix_ms() / 1_000);
     let epoch = service.service.app.queue.room(&room).unwrap().epoch();
     let (sub, purpose) = ("user00001".to_owned(), Use::Place);
-    let claims = Claims { sub, room, epoch, number: None, purpose, claimed: None, iat: now - 100, exp: now - 1 };
+    let (number, draw, claimed, since) = (None, None, None, None);
+    let claims = Claims { sub, room, epoch, number, draw, since, purpose, claimed, iat: now - 100, exp: now - 1 };
     Tokens::<()>::new(&key, 10).unwrap().sign(&claims).unwrap()
 }
 

@@ -1,11 +1,42 @@
 //! The contract of dates, seats and reservations.
 
+use std::time::Duration;
+
+use anteroom::clock;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::support::TestService;
-use crate::support::contract::until;
+use crate::support::contract::{until, until_unix};
 use crate::support::service::Answer;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visit_goes_on_for_a_hold_of_its_own_time_and_for_no_other() {
+    let service = TestService::start(&[]).await;
+    service.set_room(&json!({ "visitSeconds": 6, "holdSeconds": 20 })).await;
+    // The process that holds seats knows of it after a tick.
+    sleep(Duration::from_secs(1)).await;
+    let visitor = service.visitor(1).await;
+    let began = clock::now();
+    let held = service.hold(&visitor, 12345, "B1").await;
+    held.is(200);
+    let own_end = began + Duration::from_secs(6);
+    let ends = until(async || {
+        let place = service.get("/queue/position", &visitor).await.body;
+        let ends = place["activeUntil"].clone();
+        (ends.is_string() && until_unix(&ends) - until_unix(&place["serverTime"]) > 7).then_some(ends)
+    });
+    let ends = ends.await;
+    sleep(own_end.saturating_duration_since(clock::now()) + Duration::from_secs(1)).await;
+    service.delete(&format!("/reservations/{}", held.text("reservationId")), &visitor).await.is(204);
+    let another = service.hold(&visitor, 12345, "B2").await;
+    assert!(until_unix(&another.is(200).body["expiresAt"]) > until_unix(&ends), "{:?}", another.body);
+    // A tick of the scheduler, and longer than a poll is answered from memory.
+    sleep(Duration::from_secs(3)).await;
+    let place = service.get("/queue/position", &visitor).await.body;
+    assert_eq!((&place["status"], &place["activeUntil"]), (&json!("active"), &ends), "{place}");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dates_and_seats_are_shown_with_prices_and_a_tag() {
@@ -205,7 +236,7 @@ async fn cancelling_frees_the_seats_at_once_and_only_ones_own() {
     let service = TestService::start(&[]).await;
     let (one, two) = (service.visitor(1).await, service.visitor(2).await);
     let held = service.hold(&one, 12345, "B1").await;
-    let path = format!("/reservations/{}", held.is(200).text("reservationId"));
+    let path = format!("/reservations/{}", held.text("reservationId"));
     service.delete(&path, &two).await.refused(404, "unknown-reservation");
     let cancel = || service.request(Method::DELETE, &path, &one).header("idempotency-key", "cancel");
     assert!(!service.send(cancel()).await.is(204).replayed());

@@ -3,10 +3,10 @@
 use anteroom::booking;
 use anteroom::ids::RoomName;
 use deadpool_redis::redis;
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
 
-use crate::support::contract::{order, until};
+use crate::support::contract::{order, until, until_unix};
 use crate::support::service::Answer;
 use crate::support::{Road, TestService, database, redis_database};
 
@@ -257,8 +257,4 @@ async fn the_same_payment_a_hundred_times_at_once_is_one() {
     }
     assert_eq!(service.balance(&visitor).await, 995_100);
     service.assert_invariants().await;
-}
-
-fn until_unix(time: &Value) -> i64 {
-    chrono::DateTime::parse_from_rfc3339(time.as_str().unwrap()).unwrap().timestamp()
 }

@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 
+use anteroom::cli::seed;
 use anteroom::ids::UserId;
 use anteroom::queue::draw::proof::{self, DrawList, Flaw};
 use deadpool_redis::redis;
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::TestService;
 use crate::support::contract::until;
-use crate::support::service::{Answer, PASSWORD};
+use crate::support::service::{Answer, PASSWORD, claims_of};
 
 const SEED: [u8; 32] = [7; 32];
 
@@ -119,8 +121,8 @@ fn the_formulas_are_those_that_are_published() {
 }
 
 /// A service whose room `main` draws and opens far away.
-async fn drawing(extra: Value) -> (TestService, Answer) {
-    let service = TestService::start(&[("login_wait_ms", "15000")]).await;
+async fn drawing(login_wait_ms: &str, extra: Value) -> (TestService, Answer) {
+    let service = TestService::start(&[("login_wait_ms", login_wait_ms)]).await;
     let mut change = json!({ "draw": true, "opensAt": "2099-01-01T00:00:00Z", "capacity": 0 });
     change.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     let room = service.patch_room("main", &change).await;
@@ -151,7 +153,7 @@ async fn whole_list(service: &TestService) -> DrawList {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_comes_before_the_opening_is_drawn_and_who_comes_later_stands_behind() {
-    let (service, room) = drawing(json!({})).await;
+    let (service, room) = drawing("15000", json!({})).await;
     let commitment = room.text("drawCommitment").to_owned();
     let before = public(&service).await;
     assert_eq!((before["commitment"].as_str(), &before["seed"]), (Some(commitment.as_str()), &json!(null)));
@@ -166,6 +168,8 @@ async fn who_comes_before_the_opening_is_drawn_and_who_comes_later_stands_behind
         let user = UserId::parse(lot.text("userId")).unwrap();
         assert_eq!(proof::ticket(&user, lot.text("secret")), lot.text("ticket"), "the ticket is bound to the account");
         lots.push(lot.text("ticket").to_owned());
+        let told = claims_of(&token);
+        assert_eq!((told.number, told.draw.as_ref()), (None, Some(&commitment)), "anyone can read a token");
         tokens.push(token);
     }
     let again = service.log_in("user00001", PASSWORD).await;
@@ -201,8 +205,42 @@ async fn who_comes_before_the_opening_is_drawn_and_who_comes_later_stands_behind
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_token_tells_what_was_drawn_and_each_brings_its_account_back_to_that_place() {
+    let (service, room) = drawing("0", json!({})).await;
+    let commitment = room.text("drawCommitment").to_owned();
+    let mut tokens = Vec::new();
+    for number in 1..=6 {
+        let attempt = service.log_in(&seed::user_name(number), PASSWORD).await;
+        let told = claims_of(attempt.is(200).text("token"));
+        assert_eq!((told.number, told.draw.as_ref()), (None, Some(&commitment)), "of an account that it may not be");
+        tokens.push(attempt.text("token").to_owned());
+    }
+    for token in &mut tokens {
+        let renewed = until(async || {
+            Some(service.get("/queue/position", token).await.body).filter(|place| place["token"].is_string())
+        });
+        *token = renewed.await["token"].as_str().unwrap().to_owned();
+        assert_eq!((claims_of(token).number, claims_of(token).draw.as_ref()), (None, Some(&commitment)));
+    }
+    service.set_room(&json!({ "opensAt": "2020-01-01T00:00:00Z" })).await;
+    let places = async |epoch: u64| {
+        let places = join_all(tokens.iter().map(|token| service.get("/queue/position", token))).await;
+        let known = |place: &Answer| place.body["position"].as_u64().filter(|_| place.body["epoch"] == epoch);
+        places.iter().map(known).collect::<Option<Vec<_>>>()
+    };
+    let before = until(async || places(1).await).await;
+    let mut sorted = before.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, [1, 2, 3, 4, 5, 6]);
+    let mut redis = redis::Client::open(service.redis_url.as_str()).unwrap().get_connection().unwrap();
+    redis::cmd("FLUSHDB").exec(&mut redis).unwrap();
+    assert_eq!(until(async || places(2).await).await, before, "everyone is back where the draw put them");
+    service.assert_invariants().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_draw_with_a_beacon_waits_for_its_value_and_depends_on_it() {
-    let (service, room) = drawing(json!({ "drawBeacon": "drand round 9" })).await;
+    let (service, room) = drawing("15000", json!({ "drawBeacon": "drand round 9" })).await;
     let commitment = room.text("drawCommitment").to_owned();
     service.log_in("user00001", PASSWORD).await.refused(409, "room-closed");
     for (wrong, field) in [
@@ -304,7 +342,7 @@ fn crowd(service: &TestService, ticket_key: &[u8], seed: &[u8; 32], people: usiz
 #[tokio::test(flavor = "multi_thread")]
 async fn the_published_list_of_a_crowd_proves_the_order_of_the_line() {
     let people = std::env::var("DRAW_PEOPLE").map_or(10_000, |people| people.parse().unwrap());
-    let (service, room) = drawing(json!({})).await;
+    let (service, room) = drawing("15000", json!({})).await;
     let commitment = room.text("drawCommitment").to_owned();
     let seed = service.text("select encode(seed, 'hex') from rooms where name = 'main'").await;
     let seed = proof::unhex(&seed).unwrap();

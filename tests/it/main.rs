@@ -14,6 +14,7 @@ mod contract_queue;
 mod crash;
 mod database;
 mod docs;
+mod doctor;
 mod draw;
 mod fairness;
 mod gate;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use crate::support::service::{Answer, PASSWORD, TestService};
+use crate::support::service::{Answer, PASSWORD, TestService, claims_of};
 use crate::support::{database, redis_database};
 
 /// A login waits for its check, so that each of these tests has accounts and no attempts.
@@ -109,6 +109,37 @@ async fn who_logs_in_again_while_the_line_comes_back_still_stands_where_they_sto
     at_epoch(&service, &first, 2).await;
     let known = async || {
         let places = [service.get("/queue/position", &first).await, service.get("/queue/position", &second).await];
+        Some(positions(&places)).filter(|known| known.iter().all(Option::is_some))
+    };
+    assert_eq!(until(known).await, [Some(1), Some(2)]);
+    service.assert_invariants().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_only_renews_another_brings_nobody_back_to_a_place_that_was_used_up() {
+    let service = TestService::start(&SETTINGS).await;
+    let first = service.visitor(1).await;
+    pay(&service, &first, "B1").await;
+    assert_eq!(service.delete("/queue/position", &first).await.status, StatusCode::NO_CONTENT);
+    service.set_room(&json!({ "capacity": 0 })).await;
+    // Tokens tell seconds: those that follow are younger than the payment.
+    sleep(Duration::from_millis(1_100)).await;
+    let other = service.token(2).await;
+    let again = service.token(1).await;
+    assert_eq!(service.get("/queue/position", &again).await.body["position"], 2);
+    let soon = service.ending_in(60, &first);
+    let renewed = until(async || service.get("/queue/position", &soon).await.body["token"].as_str().map(str::to_owned));
+    let renewed = renewed.await;
+    let (told, was) = (claims_of(&renewed), claims_of(&first));
+    assert_eq!((told.number, told.since()), (was.number, was.iat));
+    assert!(told.iat > was.iat && told.exp > was.exp, "{told:?}");
+
+    say(&service.redis_url, &["FLUSHDB"]);
+    assert_eq!(at_epoch(&service, &renewed, 2).await["status"], "expired");
+    at_epoch(&service, &other, 2).await;
+    at_epoch(&service, &again, 2).await;
+    let known = async || {
+        let places = [service.get("/queue/position", &other).await, service.get("/queue/position", &again).await];
         Some(positions(&places)).filter(|known| known.iter().all(Option::is_some))
     };
     assert_eq!(until(known).await, [Some(1), Some(2)]);

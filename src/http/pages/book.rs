@@ -275,17 +275,35 @@ pub(super) struct Charge {
     reservation: ReservationId,
 }
 
+/// Whether this may be a key: what Postgres cannot write down would make the charges of others wait.
+fn is_key(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// Adds points, once for a form.
 pub(super) async fn charge(
     State(app): State<Shared>,
     Inside(guest): Inside,
     Form(form): Form<Charge>,
 ) -> Result<Response, Outside> {
-    let fits = (1..=CHARGE_AT_MOST).contains(&form.amount) && (1..=64).contains(&form.key.len());
+    let fits = (1..=CHARGE_AT_MOST).contains(&form.amount) && is_key(&form.key);
     let mut body_hash = [0; 32];
     body_hash[..8].copy_from_slice(&form.amount.to_be_bytes());
     let key = ledger::Key { route: "book".into(), key: form.key, body_hash };
     let charged = fits && ledger::charge(&app.ledger, &guest.user, Points(form.amount), Some(key)).await.is_ok();
     let said = if charged { "charged" } else { "other" };
     Ok(see(&format!("/book/reservations/{}?said={said}", form.reservation)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_what_postgres_can_write_down() {
+        assert!(is_key("0193f1c2-aaaa") && is_key(&"k".repeat(64)));
+        for text in ["", "\0", "a\0b", "a b", "키", &"k".repeat(65)] {
+            assert!(!is_key(text), "{text:?}");
+        }
+    }
 }

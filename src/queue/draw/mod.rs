@@ -282,6 +282,16 @@ pub(super) fn guess(room: &Room, user: &UserId) -> Drawn {
     }
 }
 
+/// The draw that a number is of, where it was drawn and this process knows the draw.
+pub(super) fn of(room: &Room, number: Number) -> Option<String> {
+    room.draw.load().as_ref().filter(|_| number.0 < 0).map(|draw| draw.id.clone())
+}
+
+/// What an account drew in this draw, where this process knows it.
+pub(super) fn drawn(room: &Room, id: &str, user: &UserId) -> Option<Number> {
+    room.draw.load().as_ref().filter(|draw| draw.id == id).map(|draw| draw.number(user))
+}
+
 /// What a newcomer draws in the draw that Redis says is on; it may be over, or one that this process has yet to learn.
 pub(super) async fn told(queue: &Queue, room: &Arc<Room>, user: &UserId, id: &str) -> Result<Drawn, JoinError> {
     if id.is_empty() {

@@ -19,6 +19,8 @@ fn session() -> Arc<Opened<Session>> {
         room: room().name.clone(),
         epoch: Epoch(1),
         number: Some(Number(1)),
+        draw: None,
+        since: None,
         purpose: Use::Place,
         claimed: None,
         iat: now,

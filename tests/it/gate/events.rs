@@ -4,9 +4,6 @@ use std::time::Duration;
 
 use anteroom::cli::stores::RedisServer;
 use anteroom::clock;
-use anteroom::token::{Claims, Tokens};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use deadpool_redis::redis;
 use futures_util::future::join_all;
 use reqwest::{Client, Method, Response};
@@ -175,11 +172,7 @@ async fn as_many_may_listen_as_the_settings_say() {
 async fn a_stream_ends_with_its_token() {
     let service = TestService::start(&[]).await;
     let token = service.token(1).await;
-    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
-    let claims: Claims = serde_json::from_slice(&claims).unwrap();
-    let key = std::fs::read(service.service.app.config.token_key_file.as_ref().unwrap()).unwrap();
-    let soon = Claims { exp: clock::unix_ms() / 1_000 + 6, ..claims };
-    let soon = Tokens::<()>::new(&key, 1).unwrap().sign(&soon).unwrap();
+    let soon = service.ending_in(6, &token);
     let mut stream = Stream::open(&service, &soon, None).await;
     let first = stream.next().await.unwrap();
     let renewed = first.place["token"].as_str().expect("a token that replaces the one that ends soon");

@@ -38,6 +38,11 @@ pub(crate) async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
     }
 }
 
+/// A time of an answer, in seconds since the Unix epoch.
+pub(crate) fn until_unix(time: &Value) -> i64 {
+    chrono::DateTime::parse_from_rfc3339(time.as_str().unwrap()).unwrap().timestamp()
+}
+
 impl Answer {
     /// This is a success of this status, with the promises of every answer.
     #[track_caller]

@@ -7,9 +7,13 @@ use anteroom::accounts::Password;
 use anteroom::cli::secrets;
 use anteroom::cli::seed::{self, Demo};
 use anteroom::cli::serve::Service;
+use anteroom::clock;
 use anteroom::config::Config;
 use anteroom::store::Db;
 use anteroom::store::db::Limits;
+use anteroom::token::{Claims, Tokens};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -189,6 +193,13 @@ impl TestService {
         }
     }
 
+    /// The same token, but that it ends so many seconds from now.
+    pub(crate) fn ending_in(&self, seconds: i64, token: &str) -> String {
+        let key = std::fs::read(self.service.app.config.token_key_file.as_ref().unwrap()).unwrap();
+        let claims = Claims { exp: clock::unix_ms() / 1_000 + seconds, ..claims_of(token) };
+        Tokens::<()>::new(&key, 1).unwrap().sign(&claims).unwrap()
+    }
+
     /// A request to the operators' listener, yet to be sent.
     pub(crate) fn admin(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.admin_url)).bearer_auth(ADMIN_TOKEN).timeout(PATIENCE)
@@ -206,6 +217,11 @@ impl TestService {
         let answer = self.send(self.admin(Method::GET, "/admin/invariants")).await;
         assert_eq!(answer.body["ok"], true, "{:#}", answer.body);
     }
+}
+
+/// What a token says to anyone.
+pub(crate) fn claims_of(token: &str) -> Claims {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
 }
 
 /// The key that signs the tokens of every service of this process, made once however many start together.

@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 7] = [
     &["queue", "seats"],
     &["booking", "login"],
     &["app"],
-    &["http", "jobs", "cli", "web", "refusals"],
+    &["http", "jobs", "cli", "refusals"],
 ];
 
 const ROOMS: std::ops::RangeInclusive<usize> = 2..=4;

@@ -21,13 +21,22 @@ script!(SETUP_ROOM, "queue/setup_room");
 script!(CONFIGURE_ROOM, "queue/configure_room");
 script!(COUNTS, "queue/counts");
 
-pub(crate) async fn keep_visits(line: Line<'_>, until: &[(UserId, i64)]) -> Result<(), Fault> {
+/// A hold that a visit must outlast.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outlasts {
+    /// Until when the visit must last, ms.
+    pub(crate) until_ms: i64,
+    /// When the hold was made, ms.
+    pub(crate) held_ms: i64,
+}
+
+pub(crate) async fn keep_visits(line: Line<'_>, holds: &[(UserId, Outlasts)]) -> Result<(), Fault> {
     let k = line.keys;
-    let call = Call::new(&KEEP_VISITS, &[&k.room, &k.active, &k.idle, &k.paid]);
+    let call = Call::new(&KEEP_VISITS, &[&k.room, &k.active, &k.idle, &k.paid, &k.visits]);
     let reply: Reply = line
         .redis
         .call_in(line.epoch.0, call, |c| {
-            until.iter().fold(c, |call, (user, until_ms)| call.arg(user.as_str()).arg(*until_ms))
+            holds.iter().fold(c, |call, (user, hold)| call.arg(user.as_str()).arg(hold.until_ms).arg(hold.held_ms))
         })
         .await?;
     if reply.word()? == "kept" { Ok(()) } else { Err(reply.unexpected()) }

@@ -18,7 +18,7 @@ use self::state::Line;
 use super::{Scripts, Seen, incarnation, plan, texts};
 
 const PEOPLE: usize = 24;
-const WORDS: [&str; 38] = [
+const WORDS: [&str; 40] = [
     "active at once",
     "waiting",
     "kept",
@@ -48,6 +48,8 @@ const WORDS: [&str; 38] = [
     "brought back",
     "not brought back",
     "paid",
+    "prolonged",
+    "prolonged no more",
     "advised",
     "let in under advice",
     "drawn",
@@ -90,6 +92,8 @@ struct Walk {
     ended: HashMap<String, i64>,
     /// The position last shown to those who are recalled.
     shown: HashMap<String, i64>,
+    /// The own end of those visits that go on for a hold, ms.
+    own_ends: HashMap<String, i64>,
     /// The draw that is on, as the processes know it; empty for none.
     draw: String,
     /// An operator admitted in this step: the rate does not count.
@@ -118,6 +122,7 @@ impl Walk {
             tokens: HashMap::new(),
             ended: HashMap::new(),
             shown: HashMap::new(),
+            own_ends: HashMap::new(),
             draw: String::new(),
             by_hand: false,
             credit: 0.0,
@@ -143,7 +148,8 @@ impl Walk {
             45..48 => self.leave(&user),
             48..55 => self.claim(&user),
             55..57 => self.pay(&user),
-            57..72 => self.admit(),
+            57..60 => self.hold(),
+            60..72 => self.admit(),
             72 => self.admit_by_hand(),
             73 => self.look(&user),
             74..84 => self.end_visits(),
@@ -210,6 +216,7 @@ impl Walk {
         let lines = self.line.waiting.keys().chain(self.line.aside.keys()).chain(self.line.visits.keys());
         self.ended.extend(lines.filter(gone).map(|user| (user.clone(), after.now)));
         self.shown.retain(|user, _| after.recalled.contains_key(user));
+        self.own_ends.retain(|user, _| after.phase(user) == "claimed");
     }
 
     fn some(&mut self, of: impl Fn(&Line) -> Vec<String>) -> Option<String> {

@@ -223,12 +223,37 @@ impl Walk {
         format!("visit {user} {answer:?}")
     }
 
+    /// A hold, within the visit's own time or after it: only the former prolongs the visit.
+    pub(super) fn hold(&mut self) -> String {
+        let Some(user) = self.some(|line| line.active.keys().cloned().collect()) else { return String::new() };
+        let (hold_ms, ends) = (self.line.number("holdMs"), self.line.active[&user]);
+        let own = self.own_ends.get(&user).copied().unwrap_or(ends);
+        let within = self.random.random_bool(0.7) && own > self.line.now;
+        let held_at =
+            if within { self.random.random_range(self.line.now..own) + 1 } else { own.max(self.line.now) + 1 };
+        let args = [incarnation(self.epoch), user.clone(), (held_at + hold_ms).to_string(), held_at.to_string()];
+        assert_eq!(self.call("keep_visits", &user, &args), ["kept"]);
+        let after = Line::read(&mut self.scripts);
+        if within && self.line.phase(&user) == "claimed" {
+            assert_eq!(after.active[&user], ends.max(held_at + hold_ms), "{user} held a seat at {held_at}: {after:#?}");
+            if after.active[&user] > ends {
+                self.own_ends.insert(user.clone(), own);
+                self.seen.note("prolonged");
+            }
+        } else {
+            assert_eq!(after.active[&user], ends, "the visit of {user} has no end of its own: {after:#?}");
+            self.seen.note("prolonged no more");
+        }
+        self.after = Some(after);
+        format!("keep_visits {user}: held at {held_at}, own end {own}")
+    }
+
     /// A payment: the visit ends soon, and a hold made before it keeps it no longer.
     pub(super) fn pay(&mut self, user: &str) -> String {
-        let held_until = self.line.now + self.random.random_range(0..300_000);
+        let held_at = self.line.now - self.random.random_range(0..300_000);
         let inside = self.line.active.contains_key(user) && !self.line.is_over(user);
         let answer = self.act("end_visit_soon", user, &["60000".to_owned()]);
-        let args = [incarnation(self.epoch), user.to_owned(), held_until.to_string()];
+        let args = [incarnation(self.epoch), user.to_owned(), (held_at + 300_000).to_string(), held_at.to_string()];
         self.call("keep_visits", user, &args);
         self.seen.note("paid");
         let line = Line::read(&mut self.scripts);
