@@ -5,11 +5,21 @@ use std::time::Duration;
 
 use anyhow::bail;
 use secrecy::ExposeSecret;
+use tokio::time::sleep;
 
 use crate::app;
+use crate::clock;
 use crate::config::Config;
+use crate::store::db::Limits;
 use crate::store::{self, Db, Redis, Safety};
 use crate::token::Tokens;
+
+/// A machine that is busy may take so long to answer; Postgres is asked again after this.
+const PATIENCE: Duration = Duration::from_secs(5);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
+
+/// Where Linux says whether it shares cores among sessions (sched(7), autogroup).
+const AUTOGROUP: &str = "/proc/sys/kernel/sched_autogroup_enabled";
 
 /// Looks at everything that `serve` needs, says what it saw, and fails if something is missing.
 pub async fn doctor(config: &Config) -> anyhow::Result<()> {
@@ -58,7 +68,8 @@ async fn redis(config: &Config) -> Vec<Result<String, String>> {
 }
 
 async fn postgres(config: &Config) -> Vec<Result<String, String>> {
-    let db = match Db::new(config.database_url.expose_secret(), app::limits(config)) {
+    let patient = Limits { wait: PATIENCE, ..app::limits(config) };
+    let db = match Db::new(config.database_url.expose_secret(), patient) {
         Ok(db) => db,
         Err(fault) => return vec![Err(fault.to_string())],
     };
@@ -67,16 +78,19 @@ async fn postgres(config: &Config) -> Vec<Result<String, String>> {
 }
 
 async fn limits_arrive(db: &Db) -> Result<String, String> {
-    db.ping().await.map_err(|e| e.to_string())?;
+    let began = clock::now();
+    while let Err(fault) = db.ping().await {
+        if began.elapsed() >= PATIENCE {
+            return Err(fault.to_string());
+        }
+        sleep(BETWEEN_LOOKS).await;
+    }
     if db.keeps_limits().await.map_err(|e| e.to_string())? {
         Ok("answers, within the limits that were asked for".to_owned())
     } else {
         Err("is reached through a pooler that drops our time-outs: name the server itself in database_url".to_owned())
     }
 }
-
-/// Where Linux says whether it shares cores among sessions (sched(7), autogroup).
-const AUTOGROUP: &str = "/proc/sys/kernel/sched_autogroup_enabled";
 
 /// What it costs where it does.
 fn sessions_share_cores(file: &Path) -> Option<String> {

@@ -208,6 +208,7 @@ async fn readiness_names_what_is_missing_and_liveness_is_the_process_alone() {
     until(async || (ask(&service.url, "/readyz").await.status == 200).then_some(())).await;
 
     let empty = TestService::on(&redis_database(), &database().await, &[]).await;
-    let ready = ask(&empty.url, "/readyz").await;
-    assert_eq!(failing(&ready.is(503).body), ["admission"], "there is no room: {:?}", ready.body);
+    // There is no room. On a busy machine Postgres takes its time for the first answer.
+    let only = async |check: &str| failing(&ask(&empty.url, "/readyz").await.is(503).body) == [check];
+    until(async || only("admission").await.then_some(())).await;
 }
