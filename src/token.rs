@@ -36,6 +36,10 @@ const SERVICE: &str = "anteroom";
 /// Ours have about 400 bytes; longer texts are refused before any work.
 const LONGEST_TOKEN: usize = 2_048;
 
+/// A verified token that is not used for so long is forgotten: whoever has it has left, or verifies it anew, which costs
+/// less than keeping all tokens of an hour.
+const UNUSED: Duration = Duration::from_mins(2);
+
 /// How far ahead of ours the clock of the process that signed may be.
 const LEEWAY_SECONDS: u64 = 5;
 
@@ -131,6 +135,7 @@ impl<S: Send + Sync + 'static> Tokens<S> {
             .max_capacity(remembered)
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(UntilExpired)
+            .time_to_idle(UNUSED)
             .build_with_hasher(ByTail::default());
         Ok(Self { ring: ArcSwap::from_pointee(Ring::read(keys)?), rules: rules(), opened })
     }
