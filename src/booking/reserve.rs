@@ -6,7 +6,7 @@ use futures_util::future::{join_all, try_join_all};
 
 use super::Booking;
 use super::owned::{own_payment, payments_of};
-use super::touched::{note_touched, touched};
+use super::touched::{note_touched, touched, touched_lately};
 use crate::error::Fault;
 use crate::ids::{ReservationId, RoomName, ScheduleId, UserId};
 use crate::ledger::{self, Payment};
@@ -148,7 +148,7 @@ async fn free_holds(booking: &Booking, standing: Standing<'_>) {
 
 /// One schedule that fails keeps no other from being visited.
 async fn free_everywhere(booking: &Booking, standing: Standing<'_>) -> Result<(), Fault> {
-    let schedules = touched(booking, standing).await?;
+    let schedules = touched_lately(booking, standing).await?;
     let freeing = schedules.iter().map(|schedule| free_in(booking, schedule, standing.user));
     join_all(freeing).await.into_iter().collect()
 }

@@ -1,5 +1,6 @@
 //! Leaving by a beacon: what a page may send that is closed, also one of another site.
 
+use deadpool_redis::redis;
 use reqwest::header::{CONTENT_TYPE, COOKIE};
 use reqwest::{Client, RequestBuilder};
 use serde_json::json;
@@ -75,4 +76,23 @@ async fn nobody_uses_more_keys_in_a_day_than_redis_should_remember() {
     service.redis(&["SET", "anteroom:{u:user00001}:keys", "1000", "PX", "60000"]);
     assert_ne!(leave("one-too-many").await.refused(429, "rate-limited").header("retry-after"), "");
     assert!(leave("first").await.is(204).replayed(), "what was answered is answered again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_is_asked_about_only_where_a_hold_of_theirs_may_still_live() {
+    let service = TestService::start(&[]).await;
+    let (first, second, third) = (service.visitor(1).await, service.visitor(2).await, service.visitor(3).await);
+    service.hold(&first, 12345, "B1").await.is(200);
+    service.hold(&second, 12345, "B2").await.is(200);
+    // As if the first had asked for seats ten minutes ago: a hold lasts for five.
+    let mut redis = redis::Client::open(service.redis_url.as_str()).unwrap().get_connection().unwrap();
+    let key = "anteroom:{u:user00001}:schedules";
+    let noted: f64 = redis::cmd("ZSCORE").arg(key).arg(12345).query(&mut redis).unwrap();
+    redis::cmd("ZADD").arg(key).arg(noted - 600_000.0).arg(12345).exec(&mut redis).unwrap();
+    for token in [&first, &second] {
+        service.delete("/queue/position", token).await.is(204);
+    }
+    service.hold(&third, 12345, "B2").await.is(200);
+    service.hold(&third, 12345, "B1").await.refused(409, "seat-taken");
+    service.assert_invariants().await;
 }

@@ -90,10 +90,10 @@ pub(crate) async fn note_schedule(redis: &Redis, user: &UserId, asked: ScheduleI
     }
 }
 
-/// The schedules that an account asked for seats of, as far as that is remembered.
-pub(crate) async fn list_schedules(redis: &Redis, user: &UserId) -> Result<Vec<ScheduleId>, Fault> {
+/// The schedules that an account asked for seats of since then (ms since the Unix epoch), as far as that is remembered.
+pub(crate) async fn list_schedules(redis: &Redis, user: &UserId, since_ms: i64) -> Result<Vec<ScheduleId>, Fault> {
     let mut range = redis::cmd("ZRANGE");
-    range.arg(keys::schedules(user)).arg(0).arg(-1);
+    range.arg(keys::schedules(user)).arg(since_ms).arg("+inf").arg("BYSCORE");
     let ids: Vec<String> = redis.command(&range).await?;
     Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
 }
