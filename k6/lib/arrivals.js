@@ -74,6 +74,13 @@ export function newArrivals(count, travel, { turnedAway, looked }) {
       }
     },
     /** Waits until all are back. */
-    ended: () => Promise.all([...underWay]),
+    async ended() {
+      const all = Promise.all([...underWay]);
+      while (underWay.size > 0) {
+        show();
+        await pause(TICK_MS);
+      }
+      await all;
+    },
   };
 }

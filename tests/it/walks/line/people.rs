@@ -223,18 +223,20 @@ impl Walk {
         format!("visit {user} {answer:?}")
     }
 
-    /// A hold, within the visit's own time or after it: only the former prolongs the visit.
+    /// A hold, which claims the visit, within the visit's own time or after it: only the former prolongs the visit.
     pub(super) fn hold(&mut self) -> String {
         let Some(user) = self.some(|line| line.active.keys().cloned().collect()) else { return String::new() };
-        let (hold_ms, ends) = (self.line.number("holdMs"), self.line.active[&user]);
+        self.claim(&user);
+        let before = Line::read(&mut self.scripts);
+        let (hold_ms, ends) = (before.number("holdMs"), before.active[&user]);
         let own = self.own_ends.get(&user).copied().unwrap_or(ends);
-        let within = self.random.random_bool(0.7) && own > self.line.now;
-        let held_at =
-            if within { self.random.random_range(self.line.now..own) + 1 } else { own.max(self.line.now) + 1 };
+        let first = before.now.max(own - hold_ms);
+        let within = self.random.random_bool(0.7) && own > first;
+        let held_at = if within { self.random.random_range(first..own) + 1 } else { own.max(before.now) + 1 };
         let args = [incarnation(self.epoch), user.clone(), (held_at + hold_ms).to_string(), held_at.to_string()];
         assert_eq!(self.call("keep_visits", &user, &args), ["kept"]);
         let after = Line::read(&mut self.scripts);
-        if within && self.line.phase(&user) == "claimed" {
+        if within && before.phase(&user) == "claimed" {
             assert_eq!(after.active[&user], ends.max(held_at + hold_ms), "{user} held a seat at {held_at}: {after:#?}");
             if after.active[&user] > ends {
                 self.own_ends.insert(user.clone(), own);
