@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn who_comes_again_is_remembered_for_longer_but_not_for_ever() {
-        let life = Duration::from_secs(1);
+        let life = Duration::from_secs(2);
         let remembered = Remembered::new(life);
         let (user, password) = (UserId::parse("user00001").unwrap(), Password::parse("test-password").unwrap());
         let tag = remembered.tag(&user, &password);

@@ -163,7 +163,8 @@ async fn become_account(
     let (user, number) = account;
     // The account has it since the attempt has: however often the attempt asks, the number becomes no younger.
     let own = Own { number, since: session.claims.since() };
-    let (found, back) = place::find(queue, room, user, own.shown(session.claims.epoch)).await?;
+    let (found, back) =
+        place::find(queue, room, user, session.claims.epoch, || own.shown(session.claims.epoch)).await?;
     let mut place = place::describe(room, Some(user.clone()), &found);
     place.token = Some(receipt::sign(queue, room, Bearer::Account(user), back.map_or(own, Own::since_now))?);
     Ok(place)

@@ -166,7 +166,7 @@ pub async fn join(queue: &Queue, room: &Arc<Room>, user: &UserId, device: Device
         Joined::Closed => return Err(JoinError::Closed),
         Joined::Full => return Err(JoinError::Full),
         Joined::Kept => {
-            let (found, number) = find(queue, room, user, NOTHING_SHOWN).await?;
+            let (found, number) = find(queue, room, user, NOTHING_SHOWN.epoch, || NOTHING_SHOWN).await?;
             (found, number.unwrap_or(NOTHING_SHOWN.number))
         }
     };
@@ -217,8 +217,8 @@ pub async fn leave(queue: &Queue, session: &Session) -> Result<Left, Fault> {
 
 async fn ask(queue: &Queue, room: &Arc<Room>, session: &Session, user: &UserId) -> Result<Place, Fault> {
     let claims = &session.claims;
-    let own = Own { number: receipt::number_of(room, claims, user), since: claims.since() };
-    let (found, back) = find(queue, room, user, own.shown(claims.epoch)).await?;
+    let own = || Own { number: receipt::number_of(room, claims, user), since: claims.since() };
+    let (found, back) = find(queue, room, user, claims.epoch, || own().shown(claims.epoch)).await?;
     if back.is_some() {
         session.memo.forget_promise();
     }
@@ -226,25 +226,26 @@ async fn ask(queue: &Queue, room: &Arc<Room>, session: &Session, user: &UserId) 
     let ends_soon = receipt::ends_soon(queue, claims.exp);
     let in_place = !matches!(found, Found::Over(_));
     if in_place && (ends_soon || back.is_some()) {
-        place.token = Some(receipt::sign(queue, room, Bearer::Account(user), back.map_or(own, Own::since_now))?);
+        place.token = Some(receipt::sign(queue, room, Bearer::Account(user), back.map_or_else(own, Own::since_now))?);
     }
     Ok(place)
 }
 
 /// Finds an account in line or inside, taking it back to an earlier place if it has one. Tells the number where that
-/// place had to be looked for.
+/// place had to be looked for: then alone it is reckoned what was shown, of this epoch.
 pub(super) async fn find(
     queue: &Queue,
     room: &Arc<Room>,
     user: &UserId,
-    shown: Shown,
+    epoch: Epoch,
+    shown: impl FnOnce() -> Shown,
 ) -> Result<(Found, Option<Number>), Fault> {
     let standing = believing!(queue, room, |_line| together::standing(queue, room, user))?;
     // Who logged in again while the room recovers may show the number that they had before.
-    let earlier = shown.epoch > Epoch(0) && shown.epoch < room.epoch();
+    let earlier = epoch > Epoch(0) && epoch < room.epoch();
     if standing == Standing::Absent || (earlier && matches!(standing, Standing::Recovering { .. })) {
         // Boxed: it is rare, and would make every poll's future several times as large.
-        return Box::pin(look_back(queue, room, user, shown)).await;
+        return Box::pin(look_back(queue, room, user, shown())).await;
     }
     Ok((found(&standing), None))
 }

@@ -21,8 +21,7 @@ use crate::ids::{Epoch, RoomName, UserId};
 use crate::store::Redis;
 use crate::store::keys::RoomKeys;
 use crate::store::mending::Mending;
-use crate::store::scripts::queue::Outlasts;
-use crate::store::scripts::queue::{Device, Line};
+use crate::store::scripts::queue::{Device, Line, Outlasts};
 
 /// A room of this process.
 pub struct Room {
@@ -39,7 +38,7 @@ pub struct Room {
     pub(super) wake: Notify,
     pub(super) mending: Mending,
     pub(super) hub: Hub,
-    /// Until when visits must last, ms: what Redis is yet to be told, one for each visitor however many holds they made.
+    /// The holds that visits must outlast: what Redis is yet to be told, one for each visitor however many holds they made.
     pub(super) kept: Mutex<HashMap<UserId, Outlasts>>,
     pub(super) together: Together,
     pub(super) stock: Stock,
