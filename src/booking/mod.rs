@@ -10,6 +10,7 @@ mod reserve;
 mod touched;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use moka::sync::Cache;
 
@@ -25,8 +26,11 @@ pub use jobs::{settle_outbox, settle_stale, sweep_holds};
 pub use pay::{PayError, pay, payment_begun};
 pub use reserve::{ReserveError, Reserved, Standing, cancel, find, leave, list, remove, reserve};
 
-/// Payments remembered at most: they never change.
-const PAYMENTS_REMEMBERED: u64 = 100_000;
+/// For how long a payment is remembered that nobody asks for: who paid asks at once, and once more at a receipt.
+const PAYMENTS_REMEMBERED: Duration = Duration::from_mins(2);
+
+/// Payments remembered at most.
+const PAYMENTS_MOST: u64 = 20_000;
 
 /// Booking's own state in this process.
 pub struct Booking {
@@ -42,7 +46,7 @@ pub struct Booking {
 impl Booking {
     /// Booking, on top of the rooms that it walks through.
     pub fn new(redis: Arc<Redis>, queue: Arc<Queue>, seats: Arc<Seats>, ledger: Arc<Ledger>) -> Self {
-        let payments = Cache::new(PAYMENTS_REMEMBERED);
+        let payments = Cache::builder().max_capacity(PAYMENTS_MOST).time_to_idle(PAYMENTS_REMEMBERED).build();
         Self { redis, queue, seats, ledger, payments, owned: owned::owned(), noted: touched::noted() }
     }
 }
