@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_ENCODING, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use futures_util::future::try_join_all;
+use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -12,13 +12,13 @@ use super::cached::{accepts_gzip, tagged};
 use super::caller::{Account, ActiveVisitor, Shared};
 use super::idempotency::once;
 use super::problem::{Code, Problem};
-use super::reply::cancelled;
+use super::reply::{cancelled, json};
 use super::request::{IdempotencyKey, Json, Path, Query};
 use crate::booking::{self, Key, Reserved, Standing};
 use crate::clock;
 use crate::ids::{Points, ReservationId, ScheduleId, SeatId};
 use crate::refusals;
-use crate::seats::{self, Listed, ReservationState, Schedule, Snapshot, Wanted};
+use crate::seats::{self, Listed, Overview, ReservationState, Schedule, Snapshot, Wanted};
 
 /// Seats of one reservation at most.
 const SEATS_AT_ONCE: usize = 4;
@@ -38,6 +38,18 @@ pub(super) struct DatesQuery {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Dates {
     dates: Vec<Date>,
+}
+
+impl Dates {
+    fn of(overview: &Overview, wanted: impl Fn(&Schedule) -> bool) -> Self {
+        let wanted = overview.performances.iter().filter(|(schedule, _)| wanted(schedule));
+        Self { dates: wanted.map(|(schedule, snapshot)| Date::of(schedule, snapshot)).collect() }
+    }
+
+    fn written(&self) -> Bytes {
+        // Text and numbers can be written always.
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
 }
 
 /// One performance.
@@ -81,12 +93,11 @@ pub(super) async fn dates(
     Query(query): Query<DatesQuery>,
 ) -> Result<Response, Problem> {
     account.must_be(query.user_id.as_deref())?;
-    let mut schedules = app.seats.schedules_of(account.room());
-    schedules.retain(|one| query.concert_id.as_ref().is_none_or(|id| *id == one.concert.to_string()));
-    let snapshots = schedules.iter().map(|schedule| seats::glance(&app.seats, schedule));
-    let snapshots = try_join_all(snapshots).await?;
-    let dates = schedules.iter().zip(&snapshots).map(|(schedule, snapshot)| Date::of(schedule, snapshot)).collect();
-    Ok(axum::Json(Dates { dates }).into_response())
+    let overview = seats::overview(&app.seats, account.room()).await?;
+    let Some(concert) = query.concert_id else {
+        return Ok(json(overview.written(|| Dates::of(&overview, |_| true).written())));
+    };
+    Ok(json(Dates::of(&overview, |schedule| schedule.concert.to_string() == concert).written()))
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -19,7 +19,7 @@ use crate::store::scripts::seats::{self as scripts, Census, Changed, Hall, Known
 const OLDEST_MS: u64 = 250;
 
 /// Where only the counts of many schedules are shown, theirs may be, ms: a little more than a second, in which all are swept.
-const OLDEST_GLANCE_MS: u64 = 1_500;
+const OLDEST_GLANCE_MS: u64 = 1_400;
 
 /// What a seat is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,7 +169,7 @@ pub async fn availability(seats: &Seats, schedule: &Arc<Schedule>) -> Result<Arc
 }
 
 /// How many seats a schedule has, for who looks at many: as old as the sweep of each second leaves it.
-pub async fn glance(seats: &Seats, schedule: &Arc<Schedule>) -> Result<Arc<Snapshot>, Fault> {
+pub(super) async fn glance(seats: &Seats, schedule: &Arc<Schedule>) -> Result<Arc<Snapshot>, Fault> {
     fetched(seats, schedule, OLDEST_GLANCE_MS).await
 }
 

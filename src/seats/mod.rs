@@ -6,6 +6,7 @@
 mod availability;
 mod best;
 mod hold;
+mod overview;
 mod plan;
 mod programme;
 mod recovery;
@@ -21,8 +22,9 @@ use crate::ledger::Ledger;
 use crate::store::{Db, Redis};
 
 pub(crate) use availability::census;
-pub use availability::{Listed, Snapshot, availability, glance};
+pub use availability::{Listed, Snapshot, availability};
 pub use hold::{Asking, HoldRefusal, Wanted, hold};
+pub use overview::{Overview, overview};
 pub use plan::{Plan, Schedule, Seat, refresh_plans};
 pub use programme::{
     Concert, Performance, ProgrammeError, Section, Wish, list_concerts, list_performances, put_concert, put_performance,
@@ -47,6 +49,7 @@ pub struct Seats {
     most_per_user: usize,
     payment_ms: i64,
     schedules: ArcSwap<HashMap<ScheduleId, Arc<Schedule>>>,
+    overviews: overview::Overviews,
 }
 
 impl Seats {
@@ -54,7 +57,15 @@ impl Seats {
     pub fn new(parts: (Arc<Redis>, Db, Arc<Ledger>), most_per_user: usize, payment_seconds: u64) -> Self {
         let (redis, db, ledger) = parts;
         let payment_ms = i64::try_from(payment_seconds.saturating_mul(1_000)).unwrap_or(i64::MAX);
-        Self { redis, db, ledger, most_per_user, payment_ms, schedules: ArcSwap::default() }
+        Self {
+            redis,
+            db,
+            ledger,
+            most_per_user,
+            payment_ms,
+            schedules: ArcSwap::default(),
+            overviews: overview::overviews(),
+        }
     }
 
     /// How long a payment may take, ms: its hold lives that much longer, once.

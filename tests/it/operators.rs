@@ -278,9 +278,12 @@ async fn a_concert_and_its_schedule_are_made_and_sold_and_keep_their_seats() {
     let fewer = put(json!({ "sections": [sections[0]] })).await;
     assert!(fewer.refused(422, "validation-failed").text("detail").contains("Z1"), "{:?}", fewer.body);
 
+    let dates = format!("/reservations/available/dates?concertId={concert}");
+    let before = service.get(&dates, &visitor).await;
+    assert_eq!(before.is(200).body["dates"][0]["title"], "Night Trains");
     let renamed = json!({ "concertId": concert, "title": "Day Trains" });
     ask(&service, Method::PUT, "/admin/concerts", &renamed).await.is(200);
-    let dates = service.get(&format!("/reservations/available/dates?concertId={concert}"), &visitor).await;
+    let dates = service.get(&dates, &visitor).await;
     let date = &dates.is(200).body["dates"][0];
     assert_eq!(
         (&date["title"], &date["venue"], &date["totalSeats"]),

@@ -102,14 +102,13 @@ struct BookPage<'a> {
 pub(super) async fn dates(Inside(guest): Inside) -> Result<Response, Outside> {
     let (shop, words) = (Shop::of(&guest), &guest.words.book);
     let mut dates = Vec::new();
-    for schedule in guest.app.seats.schedules_of(guest.room()) {
-        let snapshot = seats::glance(&guest.app.seats, &schedule).await?;
+    for (schedule, snapshot) in &seats::overview(&guest.app.seats, guest.room()).await?.performances {
         let left = u64::try_from(snapshot.counts[0]).unwrap_or(0);
         dates.push(Date {
             starts_at: clock::rfc3339(schedule.starts_at),
             left: fill(words.seats_left, &[("{n}", &grouped(left))]),
             price: points(words.points_from, schedule.plan.price_from()),
-            schedule,
+            schedule: Arc::clone(schedule),
         });
     }
     let reserved = booking::list(&guest.app.booking, guest.standing()).await?;

@@ -90,12 +90,8 @@ impl Visitor {
 /// Whether every seat that the room leads to is sold. Who can still give a seat up may, so holds count as left; and so
 /// does what nobody can tell.
 async fn sold_out(app: &App, room: &Room) -> bool {
-    let schedules = app.seats.schedules_of(&room.name);
-    for schedule in &schedules {
-        match seats::glance(&app.seats, schedule).await {
-            Ok(snapshot) if snapshot.counts[2] == schedule.plan.seats.len() => {}
-            _ => return false,
-        }
-    }
-    !schedules.is_empty()
+    let Ok(overview) = seats::overview(&app.seats, &room.name).await else { return false };
+    let mut performances = overview.performances.iter();
+    let any = performances.len() > 0;
+    any && performances.all(|(schedule, snapshot)| snapshot.counts[2] == schedule.plan.seats.len())
 }
