@@ -13,6 +13,8 @@ const SETTLED_S = 60;
 const MOST_P95 = 1.2;
 const MOST_MEMORY = 1.15;
 const NOISE = { ms: 2, megabytes: 16, connections: 1 };
+/** Redis keeps each reservation for a day, so it grows with what is paid; no more than this for each. */
+const MOST_REDIS_BYTES = 1_024;
 
 /**
  * @param {import('./judge.js').Run} run
@@ -34,25 +36,58 @@ export function drift({ test, requests, series, usage, steadyFromS = 0 }) {
   });
   const connections = series.metrics.get('connections_used');
   goals.push(...goal('connections in use', meanOf(connections, first[0], first[1]), meanOf(connections, last[0], last[1]), MOST_P95, NOISE.connections));
-  for (const name of /** @type {const} */ (['service', 'redis'])) {
-    const memory = memoryOf(usage, name, long);
-    goals.push(...goal(`memory of ${name}, MB`, memory(first), memory(last), name === 'redis' ? Infinity : MOST_MEMORY, NOISE.megabytes));
-  }
+  const [before, after] = [first, last].map((part) => memoryOf(usage, 'service', long, part));
+  goals.push(...goal('memory of service, MB', before, after, MOST_MEMORY, NOISE.megabytes));
+  goals.push(...redisGoal([first, last].map((part) => memoryOf(usage, 'redis', long, part)), paidBetween(series, requests.pay, first, last)));
   return goals;
 }
 
 /**
+ * The mean memory of a process in a part of the run, MB.
  * @param {import('./usage.js').Usage | undefined} usage
  * @param {'service' | 'redis'} name
  * @param {number} long
+ * @param {number[]} part
  */
-function memoryOf(usage, name, long) {
-  return (/** @type {number[]} */ [from, to]) => {
-    const samples = usage?.samples ?? [];
-    const start = (samples[samples.length - 1]?.at ?? 0) - long;
-    const part = samples.filter(({ at }) => at - start >= from && at - start < to).map(({ memory }) => memory[name]);
-    return part.length > 0 ? part.reduce((sum, value) => sum + value, 0) / part.length : null;
-  };
+function memoryOf(usage, name, long, [from, to]) {
+  const samples = usage?.samples ?? [];
+  const start = (samples[samples.length - 1]?.at ?? 0) - long;
+  const part = samples.filter(({ at }) => at - start >= from && at - start < to).map(({ memory }) => memory[name]);
+  return part.length > 0 ? part.reduce((sum, value) => sum + value, 0) / part.length : null;
+}
+
+/**
+ * Payments from the middle of one part to the middle of the other.
+ * @param {import('./series.js').Series} series
+ * @param {string} tag
+ * @param {number[]} first
+ * @param {number[]} last
+ */
+function paidBetween(series, tag, first, last) {
+  const [from, to] = [first, last].map(([begin, end]) => Math.round((begin + end) / 2));
+  return merge(series.requests.get(tag) ?? new Map(), from, to).count;
+}
+
+/**
+ * @param {(number | null)[]} megabytes before and after
+ * @param {number} payments between the two
+ * @returns {import('./judge.js').Goal[]}
+ */
+function redisGoal([before, after], payments) {
+  if (before === null || after === null || payments === 0) {
+    return [];
+  }
+  const bytes = (Math.max(0, after - before - NOISE.megabytes) * 1_048_576) / payments;
+  return [
+    {
+      what: `no drift, memory of redis: grows by at most ${MOST_REDIS_BYTES} bytes for each payment, and ${NOISE.megabytes} MB`,
+      measured: `${shown(before)} → ${shown(after)} MB, ${shown(payments)} payments`,
+      ok: bytes <= MOST_REDIS_BYTES,
+      request: '',
+      stage: '',
+      stat: 'drift',
+    },
+  ];
 }
 
 /**

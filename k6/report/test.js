@@ -55,6 +55,19 @@ const halfAnHour = (ms) =>
     }).join('\n'),
   );
 
+/** The same while the service and Redis grow by so many megabytes. @param {number} service @param {number} redis */
+const growing = (service, redis) => ({
+  series: halfAnHour(() => 10),
+  usage: readUsage(
+    Array.from({ length: 1_801 }, (_, s) => {
+      const grown = s / 1_800;
+      return `${1_000 + s} ${0.3 * s} ${0.3 * s} 0 0 0 ${100 + service * grown} ${20 + redis * grown}`;
+    }).join('\n'),
+    ENV,
+    1_800,
+  ),
+});
+
 const TWICE = { type: 'rate', values: { rate: 12 / 13 }, thresholds: { 'rate==1': { ok: false } } };
 
 /** @type {Record<string, () => boolean>} */
@@ -95,6 +108,9 @@ const CASES = {
   'what drifts before it is steady does not count': () =>
     judge(run({}, { series: halfAnHour((s) => (s < 120 ? 3 : 10)), steadyFromS: 120 })).verdict === 'PASS' &&
     judge(run({}, { series: halfAnHour((s) => (s < 360 ? 3 : 10)) })).verdict === 'FAIL',
+  'a service that grows fails a soak': () => !judge(run({}, growing(60, 0))).goals.every(({ ok }) => ok),
+  'a Redis that grows by what is paid does not': () => judge(run({}, growing(0, 17))).goals.every(({ ok }) => ok),
+  'and by more does': () => !judge(run({}, growing(0, 30))).goals.every(({ ok }) => ok),
   'a steady soak passes': () => judge(run({}, { series: halfAnHour(() => 10) })).verdict === 'PASS',
   'bins of many seconds tell the quantile of all': () => {
     const half = quantile(merge(halfAnHour((s) => (s % 10 === 0 ? 100 : 10)).requests.get('pay') ?? new Map(), 0, 1_000), 0.5);
