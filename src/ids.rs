@@ -1,5 +1,6 @@
 //! Names and numbers as types: parsed once at the edge, never checked again.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -30,6 +31,13 @@ macro_rules! text_id {
 
             /// The text itself.
             pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        /// So that a map is asked about a text as it came.
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
                 &self.0
             }
         }

@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod openapi;
 mod origin;
 mod pages;
+mod pieces;
 mod points;
 pub mod problem;
 mod queue;

@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
+use super::pieces;
 use super::problem::{Code, Problem};
 use crate::accounts::SignUpError;
 use crate::booking::{PayError, ReserveError};
@@ -17,7 +18,7 @@ const STREAMS_RETRY_SECONDS: u64 = 15;
 
 /// JSON that is ready.
 pub(super) fn json(body: Bytes) -> Response {
-    ([(axum::http::header::CONTENT_TYPE, "application/json")], body).into_response()
+    ([(axum::http::header::CONTENT_TYPE, "application/json")], pieces::body(body)).into_response()
 }
 
 /// The caller is not inside: where they stand instead.

@@ -54,7 +54,7 @@ impl Plan {
 
     /// Where in the plan's order a seat stands.
     pub fn position(&self, seat: &str) -> Option<usize> {
-        SeatId::parse(seat).ok().and_then(|seat| self.index.get(&seat).copied())
+        self.index.get(seat).copied()
     }
 
     /// These seats in the plan's order, in which a payment is read back.

@@ -10,6 +10,7 @@ use flate2::Compression;
 
 use super::super::cached::accepts_gzip;
 use super::super::layer::fresh_request_id;
+use super::super::pieces;
 use super::super::problem::Problem;
 use crate::gzip::zipped;
 
@@ -42,7 +43,7 @@ pub(super) fn page(template: &impl Template, frame: &Frame, headers: &HeaderMap)
     } else {
         html.into_bytes()
     };
-    let mut response = body.into_response();
+    let mut response = Response::new(pieces::body(body.into()));
     let told = response.headers_mut();
     told.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     told.insert(VARY, HeaderValue::from_static("accept-encoding, accept-language, cookie"));
