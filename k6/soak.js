@@ -6,10 +6,12 @@
 
 import { Counter } from 'k6/metrics';
 import { askInvariants, invariantGoals } from './lib/admin.js';
+import { listenTo } from './lib/api.js';
 import { newArrivals, TOGETHER } from './lib/arrivals.js';
 import { seconds, USERS, whole } from './lib/config.js';
 import { journey, survey } from './lib/crowd.js';
-import { goals, SEVEN, STATS } from './lib/goals.js';
+import { goalsAtTheEnd, newFigures } from './lib/figures.js';
+import { SEVEN, STATS } from './lib/goals.js';
 import { paidGoals } from './lib/journeys.js';
 import { named, verdict } from './lib/summary.js';
 import { resourceGoals, watching } from './lib/watch.js';
@@ -33,7 +35,7 @@ export const options = {
   ...TOGETHER,
   summaryTrendStats: STATS,
   thresholds: {
-    ...goals([...SEVEN, 'leave']),
+    ...goalsAtTheEnd([...SEVEN, 'leave']),
     ...resourceGoals,
     ...invariantGoals,
     ...paidGoals,
@@ -49,6 +51,8 @@ export const setup = () => survey(RATE * (RISE_S / 2 + DURATION));
 export default async function (known) {
   turnedAway.add(0);
   late.add(0);
+  const figures = newFigures();
+  listenTo(figures.note);
   const arrivals = newArrivals(USERS.count - 1, (n, turn) => journey(n, turn, known), {
     turnedAway: () => turnedAway.add(1),
     looked: (tooLate) => tooLate && late.add(1),
@@ -56,6 +60,7 @@ export default async function (known) {
   await arrivals.keep(0, RATE, RISE_S);
   await arrivals.keep(RATE, RATE, DURATION);
   await arrivals.ended();
+  figures.tell();
 }
 
 export const teardown = askInvariants;

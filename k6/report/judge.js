@@ -98,7 +98,7 @@ function rowOf(called, tag, data) {
     p95: duration['p(95)'],
     p99: duration['p(99)'],
     errors: (of('errors') ?? of('http_req_failed'))?.values.rate,
-    ok: [of('http_req_duration'), of('http_reqs'), of('errors')].every(holds),
+    ok: ['http_req_duration', 'mean_ms', 'slow_percent', 'http_reqs', 'errors'].every((metric) => holds(of(metric))),
   };
 }
 
@@ -140,6 +140,8 @@ const FIGURES = { avg: 'mean', med: 'median', max: 'longest', 'p(95)': 'p95', 'p
 function inWords(metric, of, goal) {
   const [, stat, limit] = /^([^<>=]+)(.*)$/.exec(goal.replace(/ /g, '')) ?? [];
   if (metric === 'http_req_duration') return `${FIGURES[stat] ?? stat}${of} ${limit} ms`;
+  if (metric === 'mean_ms') return `mean${of} ${limit} ms`;
+  if (metric === 'slow_percent') return `p95${of} <500 ms: answers that took longer, in per cent, ${limit}`;
   if (metric === 'errors') return `errors${of} ${limit.replace(/[0-9.]+/, (rate) => `${shown(Number(rate) * 100)} %`)}`;
   if (metric === 'http_reqs') return `sent${of} ${limit}`;
   return `${metric}${of}: ${goal}`;

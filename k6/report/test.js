@@ -78,6 +78,11 @@ const CASES = {
     const judged = judge(slow);
     return judged.verdict === 'FAIL' && !judged.rows[0].ok && markdown(judged, slow).includes('**missed**: p95 of pay <500 ms, measured 2000');
   },
+  'a mean that is told at the end fails it, and is named': () => {
+    const slow = run({ 'mean_ms{name:pay}': { type: 'gauge', values: { value: 612 }, thresholds: { 'value<500': { ok: false } } } });
+    const judged = judge(slow);
+    return judged.verdict === 'FAIL' && !judged.rows[0].ok && markdown(judged, slow).includes('**missed**: mean of pay <500 ms, measured 612');
+  },
   'a slow stage fails it although the whole is fast': () => {
     const stage = { type: 'trend', values: { avg: 300, 'p(95)': 700 }, thresholds: { 'p(95)<500': { ok: false } } };
     const judged = judge(run({ 'http_req_duration{name:pay,stage:to 1000}': stage }));
