@@ -4,6 +4,11 @@ use std::process::ExitCode;
 
 use anteroom::cli::{self, Cli};
 use clap::Parser;
+use mimalloc::MiMalloc;
+
+/// Lists of seats come and go in blocks of a hundred kilobytes: with glibc's allocator a fifth of the service's time.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
