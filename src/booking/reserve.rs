@@ -154,6 +154,9 @@ async fn free_everywhere(booking: &Booking, standing: Standing<'_>) -> Result<()
 }
 
 async fn free_in(booking: &Booking, schedule: &Arc<Schedule>, user: &UserId) -> Result<(), Fault> {
+    if !seats::holds_any(&booking.seats, schedule, user).await? {
+        return Ok(());
+    }
     for held in seats::list_held(&booking.seats, schedule, user).await? {
         if held.state == ReservationState::Held {
             seats::cancel(&booking.seats, schedule, &held).await?;

@@ -31,7 +31,7 @@ pub use programme::{
 };
 pub use reservation::{
     Begin, Cancel, Reservation, ReservationState, abort_payment, begin_payment, cancel, count_owned, find,
-    forget_payment, list_held, settle, stale,
+    forget_payment, holds_any, list_held, settle, stale,
 };
 
 /// For how long a reservation is remembered after its hold was made, ms: a day, as Idempotency-Keys are.

@@ -62,6 +62,11 @@ pub async fn find(seats: &Seats, schedule: &Schedule, id: &ReservationId) -> Res
     read(schedule.id, id, &fields)
 }
 
+/// Whether an account may hold seats of a schedule: one question, where listing its reservations is many.
+pub async fn holds_any(seats: &Seats, schedule: &Schedule, user: &UserId) -> Result<bool, Fault> {
+    scripts::holds_any(schedule.hall(&seats.redis), user).await
+}
+
 /// The reservations that an account made in a schedule, as far as Redis remembers them; the latest first.
 pub async fn list_held(seats: &Seats, schedule: &Schedule, user: &UserId) -> Result<Vec<Reservation>, Fault> {
     let mut list = Vec::new();

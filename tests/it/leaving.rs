@@ -96,3 +96,16 @@ async fn who_leaves_is_asked_about_only_where_a_hold_of_theirs_may_still_live() 
     service.hold(&third, 12345, "B1").await.refused(409, "seat-taken");
     service.assert_invariants().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_keeps_what_is_paid_and_gives_back_what_is_held_beside_it() {
+    let service = TestService::start(&[]).await;
+    let (leaving, other) = (service.visitor(1).await, service.visitor(2).await);
+    let paid = service.hold(&leaving, 12345, "B1").await;
+    service.pay(&leaving, &paid).await.is(200);
+    service.hold(&leaving, 12345, "B3").await.is(200);
+    service.delete("/queue/position", &leaving).await.is(204);
+    service.hold(&other, 12345, "B1").await.refused(409, "seat-taken");
+    service.hold(&other, 12345, "B3").await.is(200);
+    service.assert_invariants().await;
+}

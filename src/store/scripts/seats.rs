@@ -339,6 +339,16 @@ pub(crate) async fn read_reservation(hall: Hall<'_>, id: &ReservationId) -> Resu
     hall.redis.command(redis::cmd("HGETALL").arg(hall.keys.reservation(id))).await
 }
 
+/// When the hold of a seat ends that its account owns, as the scripts write it.
+const NEVER_MS: i64 = 9_000_000_000_000_000;
+
+/// Whether an account has seats that are not its own for good.
+pub(crate) async fn holds_any(hall: Hall<'_>, user: &UserId) -> Result<bool, Fault> {
+    let mut count = redis::cmd("ZCOUNT");
+    count.arg(hall.keys.user(user)).arg("-inf").arg(format!("({NEVER_MS}"));
+    Ok(hall.redis.command::<u64>(&count).await? > 0)
+}
+
 /// The reservations that an account made, the latest first.
 pub(crate) async fn list_reservations(hall: Hall<'_>, user: &UserId) -> Result<Vec<ReservationId>, Fault> {
     let mut range = redis::cmd("ZRANGE");
