@@ -91,7 +91,6 @@ impl Visitor {
 /// does what nobody can tell.
 async fn sold_out(app: &App, room: &Room) -> bool {
     let Ok(overview) = seats::overview(&app.seats, &room.name).await else { return false };
-    let mut performances = overview.performances.iter();
-    let any = performances.len() > 0;
-    any && performances.all(|(schedule, snapshot)| snapshot.counts[2] == schedule.plan.seats.len())
+    let all = &overview.performances;
+    !all.is_empty() && all.iter().all(|(schedule, snapshot)| snapshot.counts[2] == schedule.plan.seats.len())
 }

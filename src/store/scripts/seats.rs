@@ -27,6 +27,9 @@ script!(CENSUS, "seats/census");
 /// Reservations of one account in one schedule that are listed.
 const LISTED: isize = 50;
 
+/// When the hold of a seat ends that its account owns, as the scripts write it.
+const NEVER_MS: i64 = 9_000_000_000_000_000;
+
 /// A schedule's seats as a caller knows them: their keys, and the epoch it believes in.
 #[derive(Clone, Copy)]
 pub(crate) struct Hall<'a> {
@@ -338,9 +341,6 @@ pub(crate) async fn census(hall: Hall<'_>) -> Result<Census, Fault> {
 pub(crate) async fn read_reservation(hall: Hall<'_>, id: &ReservationId) -> Result<Vec<(String, String)>, Fault> {
     hall.redis.command(redis::cmd("HGETALL").arg(hall.keys.reservation(id))).await
 }
-
-/// When the hold of a seat ends that its account owns, as the scripts write it.
-const NEVER_MS: i64 = 9_000_000_000_000_000;
 
 /// Whether an account has seats that are not its own for good.
 pub(crate) async fn holds_any(hall: Hall<'_>, user: &UserId) -> Result<bool, Fault> {
