@@ -77,17 +77,19 @@ export function merge(seconds, from, to) {
 }
 
 /**
- * A quantile in milliseconds, exact to a bin; null without samples.
+ * A quantile in milliseconds; null without samples. Inside its bin it is looked for as if the samples were spread evenly by
+ * their logarithm, as Prometheus does in its native histograms: told by whole bins, a tenth more would count as a fifth.
  * @param {Bucket} bucket
  * @param {number} q
  */
 export function quantile({ count, bins, max }, q) {
   let left = count * q;
   for (const bin of [...bins.keys()].sort((a, b) => a - b)) {
-    left -= bins.get(bin) ?? 0;
-    if (left <= 0) {
-      return Math.min(max, BIN_FROM_MS * BIN_GROWTH ** (bin + 1));
+    const inside = bins.get(bin) ?? 0;
+    if (left <= inside) {
+      return Math.min(max, BIN_FROM_MS * BIN_GROWTH ** (bin + left / inside));
     }
+    left -= inside;
   }
   return count > 0 ? max : null;
 }

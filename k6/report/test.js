@@ -121,6 +121,11 @@ const CASES = {
     const half = quantile(merge(halfAnHour((s) => (s % 10 === 0 ? 100 : 10)).requests.get('pay') ?? new Map(), 0, 1_000), 0.5);
     return half !== null && Math.abs(half - 10) < 1.5;
   },
+  'and tell it between their edges': () => {
+    const bins = new Map([[40, 50], [44, 50]]);
+    const told = [0.25, 0.5, 0.75, 1].map((q) => quantile({ count: 100, wrong: 0, sum: 0, max: 7, bins }, q) ?? 0);
+    return [0.1 * 1.1 ** 40.5, 0.1 * 1.1 ** 41, 0.1 * 1.1 ** 44.5, 7].every((value, at) => Math.abs(told[at] - value) < 1e-9);
+  },
 };
 
 export default function () {
