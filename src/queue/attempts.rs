@@ -51,7 +51,8 @@ impl Attempt {
 /// Takes a number for a login whose password is yet to be checked. Where the room draws, it is the one that the account
 /// which it claims to be would draw: it becomes that account's, or nobody's.
 pub async fn take_attempt(queue: &Queue, room: &Arc<Room>, claimed: &UserId) -> Result<Attempt, JoinError> {
-    let id = format!("attempt-{}", ids::new_uuid().simple());
+    // No username has a ~ in it: an attempt is nobody's account, whatever name one signs up under.
+    let id = format!("~{}", ids::new_uuid().simple());
     let terms = Terms { life_ms: LIFE_MS, lease_ms: LEASE_MS };
     let drawn = draw::guess(room, claimed);
     let mut joined = believing!(queue, room, |line| scripts::join_attempt(line, &id, terms, &drawn))?;

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anteroom::clock;
+use anteroom::ids::UserId;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::time::sleep;
 
 use crate::support::TestService;
 use crate::support::contract::until;
-use crate::support::service::{Answer, PASSWORD};
+use crate::support::service::{Answer, PASSWORD, claims_of};
 
 /// The members of every place.
 pub(crate) const PLACE: [&str; 12] = [
@@ -166,6 +167,7 @@ async fn a_login_under_way_opens_its_position_and_nothing_else() {
     for attempt in &attempts {
         assert_eq!(attempt.is(200).text("status"), "verifying", "{:?}", attempt.body);
         attempt.has(&PLACE);
+        assert!(UserId::parse(&claims_of(attempt.text("token")).sub).is_err(), "nobody can sign up under that name");
         assert!(attempt.body["position"].as_u64().unwrap() >= 1);
         let held = service.hold(attempt.text("token"), 12345, "B1").await;
         assert!([401, 403].contains(&held.status.as_u16()), "{:?}", held.body);
