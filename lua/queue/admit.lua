@@ -21,16 +21,17 @@
 
 local room, waiting, present, aside, grace, recalled = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local visits, active, idle, pending, phones = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local LOOK_AT_MOST, CHUNK = 1000, 100
+local LOOK_AT_MOST, CHUNK, STOPPED_MS = 1000, 100, 5000
 
 local told = redis.call('HMGET', room, 'incarnation', 'state', 'capacity', 'admitPerSecond', 'bucket', 'bucketAt',
   'admitFrom', 'claimMs', 'visitMs', 'graceMs', 'opensAt', 'closesAt', 'stockVisits', 'loadRate', 'advisedUntil',
-  'phoneGraceMs')
+  'phoneGraceMs', 'ranAt')
 if told[1] ~= ARGV[1] then return {'lost'} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local open = (told[2] == 'open' or told[2] == 'draining') and now >= math.max(told[7], told[11])
   and now < tonumber(told[12])
+  and now - (told[17] or now) <= STOPPED_MS -- a call that comes late, after a time in which nobody was heard
 local admitted, passed = 0, 0
 local function take(line, most)
   local chosen = redis.call('ZRANGE', line, 0, math.min(CHUNK, most) - 1, 'WITHSCORES')

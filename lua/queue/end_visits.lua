@@ -1,6 +1,9 @@
 #!lua flags=allow-oom
 -- Ends visits past their time, recalls the offer of those never claimed, and gives up places kept too long.
 --
+-- While no process called this, none heard anybody either. So after such a time nobody is let in, set aside, or ended for
+-- their silence, until all who are there could ask again: as after a loss.
+--
 -- KEYS[1] hash: the room's settings and counters
 -- KEYS[2] zset: present, userId → until when it counts as present, ms
 -- KEYS[3] zset: aside, userId → number
@@ -13,6 +16,7 @@
 -- KEYS[10] zset: returned, userId → when it came back with an earlier epoch's number, or ended, ms
 -- KEYS[11] zset: paid, userId → when it last paid, ms
 -- KEYS[12] zset: phones, userId → until when it is remembered that it came by phone, ms
+-- KEYS[13] zset: waiting, userId → number
 -- ARGV[1] incarnation
 -- ARGV[2] how many of each kind to end at most
 -- ARGV[3] how long a token lives: what was noted longer ago matters to none, ms
@@ -22,12 +26,22 @@
 
 local room, present, aside, grace, visits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local active, idle, pending, left, returned, paid = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local phones, most = KEYS[12], ARGV[2]
+local phones, waiting, most = KEYS[12], KEYS[13], ARGV[2]
+local STOPPED_MS, BACK_MS = 5000, 13000
 
-local told = redis.call('HMGET', room, 'incarnation', 'graceMs', 'phoneGraceMs')
+local told = redis.call('HMGET', room, 'incarnation', 'graceMs', 'phoneGraceMs', 'ranAt', 'admitFrom')
 if told[1] ~= ARGV[1] then return {'lost'} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local from = tonumber(told[5])
+if now - (told[4] or now) > STOPPED_MS then
+  local there = redis.call('HLEN', visits)
+  for _, line in ipairs({waiting, aside, pending}) do there = there + redis.call('ZCARD', line) end
+  from = there > 0 and math.max(from, now + BACK_MS) or from
+  redis.call('HSET', room, 'admitFrom', string.format('%.0f', from))
+end
+redis.call('HSET', room, 'ranAt', string.format('%.0f', now))
+local heard = now >= from
 local function due(line, before)
   return redis.call('ZRANGEBYSCORE', line, '-inf', before, 'LIMIT', 0, most)
 end
@@ -48,7 +62,7 @@ for _, user in ipairs(over) do
   end_visit(user)
 end
 local idled, unclaimed = 0, 0
-for _, user in ipairs(due(idle, now)) do
+for _, user in ipairs(heard and due(idle, now) or {}) do
   local number, phase = string.match(redis.call('HGET', visits, user) or '', '^(%S+) (%S+)')
   if phase == 'offered' then
     -- The first time it goes aside with its number; the second time it is out.
@@ -61,7 +75,7 @@ for _, user in ipairs(due(idle, now)) do
     idled = idled + 1
   end
 end
-local given_up = due(grace, now)
+local given_up = heard and due(grace, now) or {}
 for _, who in ipairs(given_up) do
   ended(who)
   for _, line in ipairs({aside, pending, present, grace}) do

@@ -28,6 +28,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local places = redis.call('ZCARD', waiting) + redis.call('ZCARD', aside) + redis.call('ZCARD', pending)
 redis.call('HSET', room, 'epoch', ARGV[2], 'lastNumber', 0, 'joined', places + redis.call('HLEN', visits), 'ended', 0,
   'admitted', 0, 'passedOver', 0, 'bucket', 0, 'bucketAt', string.format('%.0f', now),
+  'ranAt', string.format('%.0f', now),
   'recoverUntil', string.format('%.0f', now + tonumber(ARGV[3])),
   'admitFrom', string.format('%.0f', now + tonumber(ARGV[4])),
   'oldTokensUntil', string.format('%.0f', now + tonumber(ARGV[5])))

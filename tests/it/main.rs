@@ -40,5 +40,6 @@ mod seed;
 mod stores;
 mod support;
 mod tidy;
+mod unheard;
 mod walk;
 mod walks;

@@ -14,6 +14,7 @@ use anteroom::store::db::Limits;
 use anteroom::token::{Claims, Tokens};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use deadpool_redis::redis;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -117,6 +118,18 @@ impl TestService {
     pub(crate) async fn another(&self) -> Self {
         let settings: Vec<_> = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         Self::on(&self.redis_url, &self.database_url, &settings).await
+    }
+
+    /// Stops, has this said to Redis, and starts again.
+    pub(crate) async fn restarted(self, meanwhile: &[&[&str]]) -> Self {
+        let Self { service, redis_url, database_url, settings, .. } = self;
+        service.stop().await;
+        let mut redis = redis::Client::open(redis_url.as_str()).unwrap().get_connection().unwrap();
+        for command in meanwhile {
+            redis::cmd(command[0]).arg(&command[1..]).exec(&mut redis).unwrap();
+        }
+        let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        Self::on(&redis_url, &database_url, &settings).await
     }
 
     /// A request to the visitors' listener, yet to be sent.

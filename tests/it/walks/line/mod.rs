@@ -18,7 +18,7 @@ use self::state::Line;
 use super::{Scripts, Seen, incarnation, plan, texts};
 
 const PEOPLE: usize = 24;
-const WORDS: [&str; 40] = [
+const WORDS: [&str; 41] = [
     "active at once",
     "waiting",
     "kept",
@@ -34,6 +34,7 @@ const WORDS: [&str; 40] = [
     "out after two misses",
     "given up",
     "over",
+    "unheard",
     "idle",
     "left",
     "claimed",

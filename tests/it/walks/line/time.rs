@@ -17,6 +17,9 @@ impl Walk {
         let answer = self.call("admit", "", &[incarnation(self.epoch), most.clone()]);
         self.used_up = answer[0] == "admitted" && answer[1] != most;
         let (before, after) = (&self.line, Line::read(&mut self.scripts));
+        if before.room.get("ranAt").is_some_and(|at| at == LONG_AGO) {
+            assert_eq!(answer[..3], ["held", "0", "0"], "a call that came late: {before:#?}");
+        }
         for user in after.active.keys().filter(|user| !before.active.contains_key(*user)) {
             self.seen.note(if after.phase(user) == "again" { "admitted again" } else { "admitted" });
         }
@@ -55,6 +58,17 @@ impl Walk {
         let args = [incarnation(self.epoch), "500".to_owned(), TOKEN_MS.to_string()];
         let answer = self.call("end_visits", "", &args);
         let (before, after) = (&self.line, Line::read(&mut self.scripts));
+        if before.room.get("ranAt").is_some_and(|at| at == LONG_AGO) && before.number("joined") > before.number("ended")
+        {
+            assert!(after.number("admitFrom") > after.now, "nobody was heard: {before:#?} → {after:#?}");
+            self.seen.note("unheard");
+        }
+        if after.now < after.number("admitFrom") {
+            let over = before.visits.keys().filter(|user| before.is_over(user) || after.is_over(user));
+            let gone = after.number("ended") - before.number("ended");
+            assert!(gone <= i64::try_from(over.count()).unwrap(), "ended unheard: {before:#?} → {after:#?}");
+            assert_eq!((&before.waiting, &before.aside), (&after.waiting, &after.aside), "ended unheard");
+        }
         for user in before.visits.keys() {
             match (before.phase(user), after.phase(user)) {
                 ("offered", "missed") => self.seen.note("missed"),
@@ -87,6 +101,10 @@ impl Walk {
         if self.line.number("recoverUntil") > self.line.now || self.line.number("admitFrom") > self.line.now {
             let key = self.scripts.key("room");
             self.scripts.run::<i64>(&["HSET", &key, "recoverUntil", LONG_AGO, "admitFrom", LONG_AGO]);
+        }
+        if self.random.random_bool(0.1) {
+            let key = self.scripts.key("room");
+            self.scripts.run::<i64>(&["HSET", &key, "ranAt", LONG_AGO]);
         }
         if self.line.drawing() && self.random.random_bool(0.2) {
             let key = self.scripts.key("room");
