@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Ends visits past their time, recalls the offer of those never claimed, and gives up places kept too long.
+-- Ends visits past their time, recalls the offer of those never claimed, and gives up places kept too long. Where the room
+-- is closed the line ends as well, but for those who are still there.
 --
 -- While no process called this, none heard anybody either. So after such a time nobody is let in, set aside, or ended for
 -- their silence, until all who are there could ask again: as after a loss.
@@ -17,19 +18,20 @@
 -- KEYS[11] zset: paid, userId → when it last paid, ms
 -- KEYS[12] zset: phones, userId → until when it is remembered that it came by phone, ms
 -- KEYS[13] zset: waiting, userId → number
+-- KEYS[14] zset: recalled, userId → number: back at an earlier place that the positions of others do not count
 -- ARGV[1] incarnation
 -- ARGV[2] how many of each kind to end at most
 -- ARGV[3] how long a token lives: what was noted longer ago matters to none, ms
 --
 -- Answers: 'lost'; 'ended' visits over, visits idle, visits never claimed, kept places given up.
--- Cost: O(log n) for each that ends, at most eight times ARGV[2].
+-- Cost: O(log n) for each that ends, at most nine times ARGV[2].
 
 local room, present, aside, grace, visits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local active, idle, pending, left, returned, paid = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local phones, waiting, most = KEYS[12], KEYS[13], ARGV[2]
+local phones, waiting, recalled, most = KEYS[12], KEYS[13], KEYS[14], ARGV[2]
 local STOPPED_MS, BACK_MS = 5000, 13000
 
-local told = redis.call('HMGET', room, 'incarnation', 'graceMs', 'phoneGraceMs', 'ranAt', 'admitFrom')
+local told = redis.call('HMGET', room, 'incarnation', 'graceMs', 'phoneGraceMs', 'ranAt', 'admitFrom', 'state', 'closesAt')
 if told[1] ~= ARGV[1] then return {'lost'} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -82,10 +84,20 @@ for _, who in ipairs(given_up) do
     redis.call('ZREM', line, who)
   end
 end
+local gone = 0
+if heard and (told[6] == 'closed' or now >= tonumber(told[7])) then
+  for _, user in ipairs(due(present, now - math.max(told[2], told[3]))) do
+    if redis.call('ZREM', waiting, user) + redis.call('ZREM', recalled, user) > 0 then
+      ended(user)
+      gone = gone + 1
+    end
+    redis.call('ZREM', present, user)
+  end
+end
 local old = now - ARGV[3]
 for note, before in pairs({[left] = old, [returned] = old, [paid] = old, [phones] = now}) do
   for _, user in ipairs(due(note, before)) do
     redis.call('ZREM', note, user)
   end
 end
-return {'ended', #over, idled, unclaimed, #given_up}
+return {'ended', #over, idled, unclaimed, #given_up + gone}

@@ -1,4 +1,4 @@
-//! What nobody could say counts against nobody.
+//! What nobody could say counts against nobody; and a line that nobody stands in any more ends.
 
 use std::time::Duration;
 
@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::support::TestService;
+use crate::support::contract::until;
 use crate::support::service::PASSWORD;
+
+/// Longer than a place is kept for anyone, ms.
+const LONG_MS: i64 = 901_000;
 
 async fn room(service: &TestService) -> Value {
     service.send(service.admin(Method::GET, "/admin/rooms/main")).await.is(200).body.clone()
@@ -49,4 +53,20 @@ async fn whoever_could_not_ask_while_the_service_was_away_is_neither_overtaken_n
 async fn an_empty_room_lets_the_first_in_at_once_however_long_nobody_looked_at_it() {
     let service = TestService::start(&[]).await.restarted(&[&["HSET", "anteroom:{main}:room", "ranAt", "1"]]).await;
     assert_eq!(service.log_in("user00001", PASSWORD).await.is(200).text("status"), "active");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_line_of_a_closed_room_ends_but_for_those_who_are_there() {
+    let service = TestService::start(&[]).await;
+    service.set_room(&json!({ "capacity": 0 })).await;
+    let (gone, there) = (service.token(1).await, service.token(2).await);
+    let long_ago = (clock::unix_ms() - LONG_MS).to_string();
+    service.redis(&["ZADD", "anteroom:{main}:present", "XX", &long_ago, "user00001"]);
+    sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(room(&service).await["waiting"], 2, "an open room keeps its line");
+    service.set_room(&json!({ "state": "closed" })).await;
+    until(async || (room(&service).await["waiting"] == 1).then_some(())).await;
+    assert_eq!(service.get("/queue/position", &gone).await.text("status"), "expired");
+    assert_eq!(service.get("/queue/position", &there).await.body["position"], 1);
+    service.assert_invariants().await;
 }

@@ -69,6 +69,7 @@ pub(crate) async fn end_visits(line: Line<'_>, most: u32, token_ms: i64) -> Resu
             &k.paid,
             &k.phones,
             &k.waiting,
+            &k.recalled,
         ],
     );
     let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(most).arg(token_ms)).await?;

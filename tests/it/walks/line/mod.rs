@@ -18,7 +18,7 @@ use self::state::Line;
 use super::{Scripts, Seen, incarnation, plan, texts};
 
 const PEOPLE: usize = 24;
-const WORDS: [&str; 41] = [
+const WORDS: [&str; 42] = [
     "active at once",
     "waiting",
     "kept",
@@ -35,6 +35,7 @@ const WORDS: [&str; 41] = [
     "given up",
     "over",
     "unheard",
+    "closed upon",
     "idle",
     "left",
     "claimed",

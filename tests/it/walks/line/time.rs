@@ -69,6 +69,11 @@ impl Walk {
             assert!(gone <= i64::try_from(over.count()).unwrap(), "ended unheard: {before:#?} → {after:#?}");
             assert_eq!((&before.waiting, &before.aside), (&after.waiting, &after.aside), "ended unheard");
         }
+        let stood = |line: &Line| line.waiting.len() + line.recalled.len();
+        if stood(&after) < stood(before) {
+            assert_eq!(before.room["state"], "closed", "the line goes on: {before:#?} → {after:#?}");
+            self.seen.note("closed upon");
+        }
         for user in before.visits.keys() {
             match (before.phase(user), after.phase(user)) {
                 ("offered", "missed") => self.seen.note("missed"),
