@@ -39,16 +39,18 @@ local stands = redis.call('ZSCORE', waiting, user) or ends and tonumber(ends) > 
 local function since(line)
   return tonumber(redis.call('ZSCORE', line, user) or -1) >= tonumber(ARGV[5])
 end
-local older = tonumber(ARGV[3]) > 0 and tonumber(ARGV[3]) < tonumber(told[2]) and tonumber(number) ~= 0
-  and not since(returned) and not since(paid)
+local earlier = tonumber(ARGV[3]) > 0 and tonumber(ARGV[3]) < tonumber(told[2]) and tonumber(number) ~= 0
+local older = earlier and not since(returned) and not since(paid)
 if stands then -- another request was faster; whoever logged in again while the room recovers has the smaller number
   local first = older and recovering and not ends and tonumber(number) < tonumber(stands)
   if first then redis.call('ZADD', waiting, number, user) end
   return {'back', first and number or stands}
 end
 if not kept and not has then
-  if redis.call('ZSCORE', left, user) then return {'left'} end
+  -- Of who left and joined again, a loss may have kept the leaving alone.
+  if redis.call('ZSCORE', left, user) and not (earlier and not since(left)) then return {'left'} end
   if not older then return {'gone'} end
+  redis.call('ZREM', left, user)
   redis.call('ZADD', returned, now, user)
   redis.call('HINCRBY', room, 'joined', 1)
   if tonumber(number) < 0 then redis.call('ZADD', drawn, number, user) end

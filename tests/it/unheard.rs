@@ -70,3 +70,24 @@ async fn the_line_of_a_closed_room_ends_but_for_those_who_are_there() {
     assert_eq!(service.get("/queue/position", &there).await.body["position"], 1);
     service.assert_invariants().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leaving_that_outlived_the_joining_after_it_is_not_believed() {
+    let service = TestService::start(&[]).await;
+    service.set_room(&json!({ "capacity": 0 })).await;
+    let left = service.token(1).await;
+    service.delete("/queue/position", &left).await.is(204);
+    let left_at = clock::unix_ms().to_string();
+    // Tokens tell seconds: the next is younger than the leaving.
+    sleep(Duration::from_millis(1_100)).await;
+    let joined = service.token(1).await;
+    service.redis(&["FLUSHDB"]);
+    service.redis(&["ZADD", "anteroom:{main}:left", &left_at, "user00001"]);
+    let known = async || {
+        let place = service.get("/queue/position", &left).await.body;
+        Some(place).filter(|place| place["epoch"] == 2 && place.get("stale").is_none())
+    };
+    assert_eq!(until(known).await["status"], "left");
+    assert_eq!(service.until(&joined, "waiting").await["epoch"], 2);
+    service.assert_invariants().await;
+}
