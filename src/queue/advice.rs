@@ -4,11 +4,11 @@
 //! `lua/queue/join.lua` heed them beside the capacity and the rate. Advice that is not renewed ceases to count; and as it can
 //! only lower the two hard limits, advice that is wrong never lets in more than these allow.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Queue;
 use super::recovery::believing;
 use super::settings::State;
+use super::{Queue, Room};
 use crate::clock;
 use crate::error::Fault;
 use crate::ids::RoomName;
@@ -113,23 +113,30 @@ pub fn note_stock(queue: &Queue, room: &RoomName, seats_left: u64) {
     }
 }
 
-/// Brings to every room what the stock and the load advise.
+/// Brings to every room what the stock and the load advise. One that cannot be told keeps no other from it: in a cluster
+/// they are not all in one place.
 pub async fn advise(queue: &Queue, strain: Strain) -> Result<(), Fault> {
     let part = queue.controller.lock().unwrap_or_else(PoisonError::into_inner).look(strain);
+    let mut outcome = Ok(());
     for room in queue.rooms() {
-        let view = room.view();
-        let seats_left = room.stock.seats_left();
-        let advice = scripts::Advice {
-            adviser: &queue.adviser,
-            seats_left,
-            visits: seats_left.map_or(ANY_VISITS, visits_for),
-            per_second: if view.adaptive && part < 1.0 { view.admit_per_second * part } else { ANY_RATE },
-            valid_ms: VALID_MS,
-        };
-        believing!(queue, &room, |line| scripts::advise(line, advice))?;
-        if (seats_left == Some(0)) != (view.state == State::SoldOut) {
-            room.wake();
-        }
+        outcome = outcome.and(advise_room(queue, &room, part).await);
+    }
+    outcome
+}
+
+async fn advise_room(queue: &Queue, room: &Arc<Room>, part: f64) -> Result<(), Fault> {
+    let view = room.view();
+    let seats_left = room.stock.seats_left();
+    let advice = scripts::Advice {
+        adviser: &queue.adviser,
+        seats_left,
+        visits: seats_left.map_or(ANY_VISITS, visits_for),
+        per_second: if view.adaptive && part < 1.0 { view.admit_per_second * part } else { ANY_RATE },
+        valid_ms: VALID_MS,
+    };
+    believing!(queue, room, |line| scripts::advise(line, advice))?;
+    if (seats_left == Some(0)) != (view.state == State::SoldOut) {
+        room.wake();
     }
     Ok(())
 }

@@ -220,12 +220,14 @@ pub(super) async fn raise_epoch(queue: &Queue, settings: &Settings) -> Result<Op
     Ok(raised.map(Epoch))
 }
 
-/// Brings this process to know every room of Postgres, and Redis to know their settings.
+/// Brings this process to know every room of Postgres, and Redis to know their settings. One that cannot be set up keeps no
+/// other from it.
 pub async fn load_rooms(queue: &Queue) -> Result<(), Fault> {
+    let mut outcome = Ok(());
     for settings in list_settings(queue).await? {
-        adopt(queue, &settings).await?;
+        outcome = outcome.and(adopt(queue, &settings).await.map(drop));
     }
-    Ok(())
+    outcome
 }
 
 /// Brings this process to know a room, and Redis to know its settings.

@@ -91,3 +91,17 @@ async fn a_leaving_that_outlived_the_joining_after_it_is_not_believed() {
     assert_eq!(service.until(&joined, "waiting").await["epoch"], 2);
     service.assert_invariants().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_that_cannot_be_set_up_keeps_no_other_from_its_settings() {
+    let service = TestService::start(&[]).await;
+    service.redis(&["SET", "anteroom:{broken}:room", "no hash"]);
+    let make = "insert into rooms (name, state, capacity, admit_per_second) \
+                values ('broken', 'open', 1, 1), ('later', 'open', 1, 1)";
+    service.sql(make).await;
+    let known = async || {
+        let joined = service.token_for("user00001", PASSWORD, "later").await;
+        (joined.status == 200).then_some(joined)
+    };
+    assert_eq!(until(known).await.text("room"), "later");
+}
