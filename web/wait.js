@@ -44,9 +44,10 @@ async function ask() {
   askIn(interval());
 }
 
+// After a failure at most ten seconds pass: the service, once it is back, waits thirteen for all who are there.
 function interval() {
-  const spread = 0.75 + Math.random() / 2;
-  if (failures) return Math.max(patience, Math.min(1000 * 2 ** failures, 30000)) * spread;
+  const spread = 1 + Math.random() / 4;
+  if (failures) return Math.max(patience, Math.min(1000 * 2 ** failures, 8000)) * spread;
   return now.pollAfterMs * (document.hidden ? 2 : stream ? 4 : 1);
 }
 
