@@ -133,6 +133,19 @@ async fn the_tables_are_brought_up_to_date_however_long_that_takes() {
     migrated.unwrap();
 }
 
+/// Red when a migration that this program does not have keeps it from starting: nobody could go back a version, and
+/// an old process that ends while another version is rolled out would stay away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_starts_on_the_tables_of_a_later_version() {
+    let url = database().await;
+    let later = "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+                 values (9999, 'of a later version', true, '', 0)";
+    PgConnection::connect(&url).await.unwrap().execute(later).await.unwrap();
+    let limits = Limits { connections: 1, wait: PATIENCE, statement: PATIENCE };
+    Db::new(&url, limits).unwrap().migrate().await.unwrap();
+    TestService::fresh(&redis_database(), &url, &[]).await.visitor(1).await;
+}
+
 /// Red without the deadlines of `store/pool`: neither is ever answered.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_postgres_that_hangs_is_given_up_in_time_and_asked_again_once_it_answers() {
