@@ -36,7 +36,7 @@ check: ## format, lints, the rules of the house, documentation, licences
 	cargo deny --locked check licenses bans sources
 
 bench: ## measure the choices that were made by measuring
-	@scripts/setup stores
+	@scripts/setup stores bench
 	cargo bench --bench ratios
 
 load: ## a load test against a service of its own, or against BASE_URL: TEST=smoke, staged, spike, … (k6/README.md)
