@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use anteroom::booking;
 use anteroom::clock;
-use anteroom::ids::{ReservationId, RoomName, ScheduleId, SeatId, UserId};
-use anteroom::ledger::{self, PayOrder};
+use anteroom::ids::{Points, ReservationId, RoomName, ScheduleId, SeatId, UserId};
+use anteroom::ledger::{self, PayOrder, Refusal};
 use anteroom::queue;
 use anteroom::seats::{self, Asking, Begin, Cancel, Reservation, ReservationState, Schedule, Wanted};
 use deadpool_redis::redis::{self, Value};
 use reqwest::Method;
+use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::support::TestService;
@@ -38,6 +39,19 @@ async fn begin(service: &TestService, of: &(Arc<Schedule>, Reservation), attempt
     match seats::begin_payment(&service.service.app.seats, schedule, held, (attempt, held.amount)).await.unwrap() {
         Begin::Begun(attempt) => attempt,
         other => panic!("{other:?}"),
+    }
+}
+
+/// What pays a reservation under this attempt, in Postgres alone.
+fn payment(held: &Reservation, attempt: &str) -> PayOrder {
+    PayOrder {
+        user: held.user.clone(),
+        reservation: held.id.clone(),
+        attempt: attempt.into(),
+        schedule: held.schedule,
+        seats: held.seats.clone(),
+        amount: held.amount,
+        room: RoomName::parse("main").unwrap(),
     }
 }
 
@@ -148,16 +162,8 @@ async fn the_outbox_tells_redis_of_a_payment_whose_process_died_after_its_commit
     let service = TestService::start(&[]).await;
     let app = &service.service.app;
     let (schedule, held) = hold(&service, "B1", 300_000).await;
-    let payment = PayOrder {
-        user: held.user.clone(),
-        reservation: held.id.clone(),
-        attempt: begin(&service, &(schedule, held.clone()), "first").await,
-        schedule: held.schedule,
-        seats: held.seats.clone(),
-        amount: held.amount,
-        room: RoomName::parse("main").unwrap(),
-    };
-    ledger::pay(&app.ledger, payment, None).await.unwrap();
+    let attempt = begin(&service, &(schedule, held.clone()), "first").await;
+    ledger::pay(&app.ledger, payment(&held, &attempt), None).await.unwrap();
     service.redis(&["DEL", BALANCE]);
     assert_eq!(service.redis(&["HGET", &key("sold"), "B1"]), Value::Nil);
     assert_eq!(state(&service, &held.id).await, ReservationState::Paying);
@@ -173,6 +179,26 @@ async fn the_outbox_tells_redis_of_a_payment_whose_process_died_after_its_commit
     assert_eq!(state(&service, &held.id).await, ReservationState::Confirmed);
     assert_eq!(service.redis(&["HGET", BALANCE, "balance"]), Value::BulkString(b"995100".to_vec()));
     until(async || (service.number("select count(*) from outbox").await == 0).then_some(())).await;
+    service.assert_invariants().await;
+}
+
+/// Guards that `apply_payment` believes no refusal of before that is not so any more, and that `booking::pay` begins
+/// anew under another attempt: here the process died that was refused, before it told Redis.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_enough_points_by_now_pays_though_an_attempt_of_before_was_refused() {
+    let service = TestService::start(&[]).await;
+    let visitor = service.visitor(1).await;
+    let of = hold(&service, "B1", 300_000).await;
+    begin(&service, &of, "refused").await;
+    // As if the account had a point less than it costs.
+    let dear = PayOrder { amount: Points(1_000_001), ..payment(&of.1, "refused") };
+    let refused = ledger::pay(&service.service.app.ledger, dear, None).await.unwrap_err();
+    assert!(matches!(refused, Refusal::Insufficient { .. }), "{refused:?}");
+    let order = json!({ "reservationId": of.1.id, "amount": of.1.amount });
+    for replayed in [false, true] {
+        let paid = service.post_once("/reservations/pay", &visitor, "again", &order).await;
+        assert_eq!((paid.is(200).replayed(), &paid.body["balance"]), (replayed, &json!(995_100)));
+    }
     service.assert_invariants().await;
 }
 
