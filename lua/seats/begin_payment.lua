@@ -6,7 +6,8 @@
 -- KEYS[3] zset: the account's seats, seat → expiry, ms
 -- KEYS[4] hash: the reservation
 -- KEYS[5] zset: paying, reservation → when a job looks after it, ms
--- KEYS[6..] string: for each of its seats, its hold: reservation, userId, number of seats
+-- KEYS[6] hash: sold, seat → reservation
+-- KEYS[7..] string: for each of its seats, its hold: reservation, userId, number of seats
 -- ARGV[1] incarnation
 -- ARGV[2] userId
 -- ARGV[3] reservation
@@ -15,14 +16,14 @@
 -- ARGV[6] how long a payment may take, ms
 -- ARGV[7..] seats, in the order of their keys
 --
--- Answers: 'lost'; 'unknown' (there is none, or it is another's); 'confirmed'; 'over' (cancelled);
--- 'amount' amount (the client means another); 'begun' attempt (this one, or the one that runs already);
--- 'expired'.
+-- Answers: 'lost'; 'unknown' (there is none, or it is another's); 'confirmed'; 'sold' then each seat that is sold to
+-- another (not while a payment runs: that one Postgres ends); 'over' (cancelled); 'amount' amount (the client means
+-- another); 'begun' attempt (this one, or the one that runs already); 'expired'.
 -- Cost: O(seats · log n).
 
-local meta, held, own, reservation, paying = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local meta, held, own, reservation, paying, sold = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local user, id, attempt, payment_ms = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[6])
-local FIRST_SEAT, FIRST_HOLD = 7, 6
+local FIRST_SEAT, FIRST_HOLD = 7, 7
 
 if redis.call('HGET', meta, 'incarnation') ~= ARGV[1] then
   return {'lost'}
@@ -33,6 +34,16 @@ if told[1] ~= user then
 end
 if told[2] == 'confirmed' then
   return {'confirmed'}
+end
+local lost = {}
+for i = FIRST_SEAT, #ARGV do
+  local owner = redis.call('HGET', sold, ARGV[i])
+  if owner and owner ~= id then
+    lost[#lost + 1] = ARGV[i]
+  end
+end
+if #lost > 0 and told[2] ~= 'paying' then
+  return {'sold', unpack(lost)}
 end
 if told[2] == 'cancelled' then
   return {'over'}

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::Booking;
@@ -109,6 +110,10 @@ impl Payer {
             let attempt = match begun {
                 Begin::Begun(attempt) => attempt,
                 Begin::Confirmed | Begin::Unknown => return self.ask_again(PayError::Unknown, amount, key).await,
+                Begin::Sold(lost) => {
+                    self.give_back(&schedule, &held).await;
+                    return self.ask_again(PayError::SeatSold(lost), amount, key).await;
+                }
                 Begin::Expired => return self.ask_again(PayError::Expired, amount, key).await,
                 Begin::OtherAmount(costs) => return self.refuse(PayError::OtherAmount(costs), key).await,
             };
@@ -198,12 +203,16 @@ impl Payer {
             tracing::warn!(%fault, "a refused payment's hold is left to the job");
         }
         if matches!(error, PayError::SeatSold(_)) && !replayed {
-            // It can never be paid: its other seats are free for others.
-            if let Err(fault) = seats::cancel(&self.booking.seats, schedule, held).await {
-                tracing::warn!(%fault, "a lost reservation is left to expire");
-            }
+            self.give_back(schedule, held).await;
         }
         if replayed { PayError::Before(Box::new(error)) } else { error }
+    }
+
+    /// A reservation that lost a seat can never be paid: its other seats are free for others.
+    async fn give_back(&self, schedule: &Arc<Schedule>, lost: &Reservation) {
+        if let Err(fault) = seats::cancel(&self.booking.seats, schedule, lost).await {
+            tracing::warn!(%fault, "a lost reservation is left to expire");
+        }
     }
 
     /// Ends an attempt that others may be deciding at this moment: Postgres says first how it ends.
@@ -336,13 +345,15 @@ fn write_refusal(refusal: &PayError) -> Option<Value> {
     match refusal {
         PayError::Expired => Some(json!({ "refused": "hold-expired" })),
         PayError::OtherAmount(amount) => Some(json!({ "refused": "amount-mismatch", "amount": amount })),
+        PayError::SeatSold(seats) => Some(json!({ "refused": "seat-sold", "seats": seats })),
         _ => None,
     }
 }
 
 fn read_refusal(answer: &Value) -> PayError {
-    match answer["amount"].as_i64() {
-        Some(amount) => PayError::OtherAmount(Points(amount)),
-        None => PayError::Expired,
+    if let Some(amount) = answer["amount"].as_i64() {
+        return PayError::OtherAmount(Points(amount));
     }
+    let sold = Vec::<SeatId>::deserialize(&answer["seats"]);
+    sold.map_or(PayError::Expired, PayError::SeatSold)
 }

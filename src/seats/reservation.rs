@@ -132,6 +132,8 @@ pub enum Begin {
     Unknown,
     /// It is paid.
     Confirmed,
+    /// These of its seats were sold to another.
+    Sold(Vec<SeatId>),
     /// The hold's time is over, or it was cancelled.
     Expired,
     /// It costs something else.
@@ -153,6 +155,7 @@ pub async fn begin_payment(
     Ok(match begun {
         BeginAnswer::Unknown => Begin::Unknown,
         BeginAnswer::Confirmed => Begin::Confirmed,
+        BeginAnswer::Sold { seats } => Begin::Sold(seats),
         BeginAnswer::Over | BeginAnswer::Expired => Begin::Expired,
         BeginAnswer::OtherAmount { amount } => Begin::OtherAmount(amount),
         BeginAnswer::Begun { attempt } => Begin::Begun(attempt),

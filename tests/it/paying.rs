@@ -202,6 +202,39 @@ async fn who_has_enough_points_by_now_pays_though_an_attempt_of_before_was_refus
     service.assert_invariants().await;
 }
 
+/// Guards what `begin_payment.lua` asks of the seats that are sold, in each state that a lost reservation may be in.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_lost_a_seat_to_another_is_told_so_whatever_became_of_the_hold() {
+    let service = TestService::start(&[]).await;
+    let app = &service.service.app;
+    let visitor = service.visitor(1).await;
+    for (at, seat) in ["B1", "B2", "B3"].into_iter().enumerate() {
+        let (schedule, held) = hold(&service, seat, 300_000).await;
+        let other = Reservation {
+            id: ReservationId::parse(&format!("other{at}")).unwrap(),
+            user: UserId::parse("testuser").unwrap(),
+            ..held.clone()
+        };
+        ledger::pay(&app.ledger, payment(&other, "elsewhere"), None).await.unwrap();
+        match seat {
+            "B1" => seats::settle(&app.seats, &schedule, &other).await.unwrap(),
+            "B2" => {
+                service.redis(&["HSET", &key("sold"), seat, other.id.as_str()]);
+                service.redis(&["HSET", &key(&format!("reservation:{}", held.id)), "expiresAt", "1"]);
+            }
+            _ => drop(service.redis(&["HSET", &key("sold"), seat, other.id.as_str()])),
+        }
+        let order = json!({ "reservationId": held.id, "amount": held.amount });
+        for replayed in [false, true] {
+            let lost = service.post_once("/reservations/pay", &visitor, seat, &order).await;
+            assert_eq!(lost.refused(409, "seat-sold").replayed(), replayed, "{seat}");
+            assert_eq!(lost.body["seats"], json!([seat]));
+        }
+        assert_eq!(state(&service, &held.id).await, ReservationState::Cancelled, "{seat}");
+    }
+    assert_eq!(service.balance(&visitor).await, 1_000_000);
+}
+
 /// Guards that the job writes the attempt void before it gives the hold back: to its owner, or to others.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_job_voids_an_attempt_that_never_reached_postgres_and_gives_the_seat_back() {

@@ -135,6 +135,7 @@ pub(crate) async fn release(hall: Hall<'_>, claim: Claim<'_>, keep_ms: i64) -> R
 pub(crate) enum BeginAnswer {
     Unknown,
     Confirmed,
+    Sold { seats: Vec<SeatId> },
     Over,
     OtherAmount { amount: Points },
     Begun { attempt: String },
@@ -150,7 +151,7 @@ pub(crate) async fn begin_payment(
     let k = hall.keys;
     let (own, reservation) = (k.user(claim.user), k.reservation(claim.reservation));
     let holds: Vec<String> = claim.seats.iter().map(|seat| k.hold(seat)).collect();
-    let named: [&str; 5] = [&k.meta, &k.held, &own, &reservation, &k.paying];
+    let named: [&str; 6] = [&k.meta, &k.held, &own, &reservation, &k.paying, &k.sold];
     let keys: Vec<&str> = named.into_iter().chain(holds.iter().map(String::as_str)).collect();
     let call = Call::new(&BEGIN_PAYMENT, &keys);
     let reply: Reply = hall
@@ -163,6 +164,7 @@ pub(crate) async fn begin_payment(
     match reply.word()? {
         "unknown" => Ok(BeginAnswer::Unknown),
         "confirmed" => Ok(BeginAnswer::Confirmed),
+        "sold" => Ok(BeginAnswer::Sold { seats: seats_from(&reply, 1)? }),
         "over" => Ok(BeginAnswer::Over),
         "amount" => Ok(BeginAnswer::OtherAmount { amount: Points(reply.number(1)?) }),
         "begun" => Ok(BeginAnswer::Begun { attempt: reply.text(1)?.to_owned() }),
@@ -368,6 +370,10 @@ fn seat_args(call: Call, seats: &[SeatId]) -> Call {
 
 fn reservation_at(reply: &Reply, at: usize) -> Result<ReservationId, Fault> {
     ReservationId::parse(reply.text(at)?).map_err(|_| reply.unexpected())
+}
+
+fn seats_from(reply: &Reply, at: usize) -> Result<Vec<SeatId>, Fault> {
+    reply.texts_from(at)?.into_iter().map(|seat| SeatId::parse(seat).map_err(|_| reply.unexpected())).collect()
 }
 
 fn taken(reply: &Reply) -> Result<Vec<TakenSeat>, Fault> {

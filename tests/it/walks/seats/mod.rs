@@ -16,7 +16,7 @@ const SEATS: usize = 30;
 const PEOPLE: usize = 10;
 const LIMIT: usize = 4;
 const HOLD_MS: i64 = 300_000;
-const WORDS: [&str; 20] = [
+const WORDS: [&str; 21] = [
     "held",
     "taken",
     "limit",
@@ -27,6 +27,7 @@ const WORDS: [&str; 20] = [
     "confirmed",
     "begun",
     "expired",
+    "sold to another",
     "other amount",
     "aborted",
     "settled",
@@ -208,10 +209,15 @@ impl Walk {
         let amount = if self.random.random_bool(0.9) { price(&held.seats) } else { "1".to_owned() };
         let args = [&held.user, &id, &format!("attempt-{id}"), &amount, "30000"].map(str::to_owned);
         let answer = self.act("begin_payment", (&held.user, &id, &held.seats), &args);
-        let alive = !held.over && held.seats.iter().all(|seat| self.sold.get(seat).is_none_or(|by| *by == id));
+        let lost: Vec<_> =
+            held.seats.iter().filter(|seat| self.sold.get(*seat).is_some_and(|by| *by != id)).cloned().collect();
         match (held.state, answer[0].as_str()) {
+            (State::Held | State::Cancelled, word) if word == "sold" || !lost.is_empty() => {
+                assert_eq!((word, &answer[1..]), ("sold", lost.as_slice()), "{id} {held:?}");
+                self.seen.note("sold to another");
+            }
             (State::Held, "begun") => {
-                assert!(alive);
+                assert!(!held.over);
                 self.set(&id, State::Paying);
                 self.seen.note("begun");
             }
@@ -219,7 +225,7 @@ impl Walk {
             (State::Confirmed, "confirmed") | (State::Cancelled, "over") => {}
             (_, "amount") => self.seen.note("other amount"),
             (State::Held, "expired") => {
-                assert!(!alive, "{id} {held:?}");
+                assert!(held.over, "{id} {held:?}");
                 self.seen.note("expired");
             }
             other => panic!("begin_payment {id} {other:?}"),
