@@ -9,9 +9,9 @@ use super::Booking;
 use crate::clock;
 use crate::error::Fault;
 use crate::ids::{ReservationId, RoomName, ScheduleId};
-use crate::ledger::{self, Due, Owed, Payment, Settle, Settled};
+use crate::ledger::{self, Due, Owed, Settle, Settled};
 use crate::queue;
-use crate::seats::{self, Reservation, ReservationState, Schedule};
+use crate::seats::{self, ReservationState, Schedule};
 
 /// Rows of the outbox, or stale payments of one schedule, looked after by one run.
 const AT_ONCE: u32 = 100;
@@ -50,20 +50,7 @@ async fn tell_settled(booking: &Booking, settle: &Settle) -> Result<(), Fault> {
     ledger::project(&booking.ledger, &changed.user_id, changed.balance, changed.version).await?;
     let Some(schedule) = booking.seats.schedule(ScheduleId(settle.schedule_id)) else { return Ok(()) };
     let Some(payment) = ledger::payment_of(&booking.ledger, &settle.reservation_id).await? else { return Ok(()) };
-    seats::settle(&booking.seats, &schedule, &as_reservation(payment)).await
-}
-
-fn as_reservation(payment: Payment) -> Reservation {
-    Reservation {
-        id: payment.reservation,
-        schedule: payment.schedule,
-        user: payment.user,
-        seats: payment.seats,
-        amount: payment.amount,
-        state: ReservationState::Confirmed,
-        expires_ms: None,
-        attempt: None,
-    }
+    seats::settle(&booking.seats, &schedule, &payment.into()).await
 }
 
 /// Settles payments that have been under way for longer than a payment takes: their process died, or Postgres did.
@@ -95,7 +82,7 @@ async fn settle_one(booking: &Booking, schedule: &Arc<Schedule>, id: &Reservatio
     // Redis forgot what was to be paid, and under which attempt. What is in Postgres is paid; what comes there yet, if
     // anything does, has its row in the outbox. So this can be let go, and nothing is lost.
     match ledger::payment_of(&booking.ledger, id).await? {
-        Some(payment) => seats::settle(&booking.seats, schedule, &as_reservation(payment)).await,
+        Some(payment) => seats::settle(&booking.seats, schedule, &payment.into()).await,
         None => seats::forget_payment(&booking.seats, schedule, id).await,
     }
 }

@@ -202,7 +202,10 @@ impl Payer {
         if let Err(fault) = given_up {
             tracing::warn!(%fault, "a refused payment's hold is left to the job");
         }
-        if matches!(error, PayError::SeatSold(_)) && !replayed {
+        if let (PayError::SeatSold(lost), false) = (&error, replayed) {
+            if let Err(fault) = self.tell_sold(schedule, lost).await {
+                tracing::warn!(%fault, "others may hold seats that are sold, until the outbox tells Redis");
+            }
             self.give_back(schedule, held).await;
         }
         if replayed { PayError::Before(Box::new(error)) } else { error }
@@ -213,6 +216,14 @@ impl Payer {
         if let Err(fault) = seats::cancel(&self.booking.seats, schedule, lost).await {
             tracing::warn!(%fault, "a lost reservation is left to expire");
         }
+    }
+
+    /// Postgres sold these seats, and Redis let another hold them: if it does not know, it would let the next one too.
+    async fn tell_sold(&self, schedule: &Arc<Schedule>, sold: &[SeatId]) -> Result<(), Fault> {
+        for payment in ledger::payments_of_seats(&self.booking.ledger, schedule.id, sold).await? {
+            seats::settle(&self.booking.seats, schedule, &payment.into()).await?;
+        }
+        Ok(())
     }
 
     /// Ends an attempt that others may be deciding at this moment: Postgres says first how it ends.

@@ -35,7 +35,8 @@ pub use invariants::{Check, check};
 pub use keyed::{Key, Recorded, record, recorded_answer};
 pub use outbox::{Changed, Due, Owed, Settle, outbox_done, outbox_due, outbox_pending};
 pub use payment::{
-    LISTED_PAYMENTS, Paid, PayOrder, Payment, Settled, pay, payment_of, payments_of_user, settle_unknown,
+    LISTED_PAYMENTS, Paid, PayOrder, Payment, Settled, pay, payment_of, payments_of_seats, payments_of_user,
+    settle_unknown,
 };
 pub use sold::{Sold, paid_since, sold_seats};
 pub use sweep::{sweep_attempts, sweep_keys};

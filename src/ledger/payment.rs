@@ -18,6 +18,10 @@ const PAYMENT: &str = "select payment_answer($1)";
 const PAYMENTS_OF_USER: &str = "\
 select payment_answer(reservation_id) from payments where user_id = $1 order by paid_at desc, id limit $2";
 
+const PAYMENTS_OF_SEATS: &str = "\
+select payment_answer(reservation_id) from payments
+where id in (select payment_id from payment_seats where schedule_id = $1 and seat_id = any ($2))";
+
 /// The latest payments of one account that are listed.
 pub const LISTED_PAYMENTS: u16 = 1_000;
 
@@ -133,6 +137,14 @@ pub async fn payments_of_user(ledger: &Ledger, user: &UserId) -> Result<Vec<Paym
         .bind(i64::from(LISTED_PAYMENTS))
         .fetch_all(pool)
         .await?;
+    Ok(found.into_iter().map(|Json(answer)| answer.into()).collect())
+}
+
+/// The payments that bought these seats of a schedule, as far as they are sold.
+pub async fn payments_of_seats(ledger: &Ledger, schedule: ScheduleId, seats: &[SeatId]) -> Result<Vec<Payment>, Fault> {
+    let labels: Vec<&str> = seats.iter().map(SeatId::as_str).collect();
+    let asked = sqlx::query_scalar(PAYMENTS_OF_SEATS).bind(schedule.0).bind(labels);
+    let found: Vec<Json<PaymentAnswer>> = asked.fetch_all(ledger.db().pool()).await?;
     Ok(found.into_iter().map(|Json(answer)| answer.into()).collect())
 }
 

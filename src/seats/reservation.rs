@@ -11,6 +11,7 @@ use super::{CANCELLED_REMEMBERED_MS, REMEMBERED_MS, Seats};
 use crate::clock;
 use crate::error::Fault;
 use crate::ids::{Points, ReservationId, ScheduleId, SeatId, UserId};
+use crate::ledger::Payment;
 use crate::store::scripts::seats::{self as scripts, BeginAnswer, Claim, Released};
 
 /// What a reservation is.
@@ -53,6 +54,22 @@ pub struct Reservation {
 impl Reservation {
     fn claim(&self) -> Claim<'_> {
         Claim { user: &self.user, reservation: &self.id, seats: &self.seats, amount: self.amount }
+    }
+}
+
+impl From<Payment> for Reservation {
+    /// The reservation that a payment has paid.
+    fn from(payment: Payment) -> Self {
+        Self {
+            id: payment.reservation,
+            schedule: payment.schedule,
+            user: payment.user,
+            seats: payment.seats,
+            amount: payment.amount,
+            state: ReservationState::Confirmed,
+            expires_ms: None,
+            attempt: None,
+        }
     }
 }
 

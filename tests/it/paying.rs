@@ -235,6 +235,25 @@ async fn who_lost_a_seat_to_another_is_told_so_whatever_became_of_the_hold() {
     assert_eq!(service.balance(&visitor).await, 1_000_000);
 }
 
+/// Guards that `booking::pay` tells Redis what Postgres told it: the outbox is due in an hour here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seat_that_postgres_sold_to_another_is_held_by_nobody_after_the_first_who_finds_out() {
+    let service = TestService::start(&[]).await;
+    service.sql("alter table outbox alter column due_at set default now() + interval '1 hour'").await;
+    let visitors = (service.visitor(1).await, service.visitor(2).await);
+    let (_, held) = hold(&service, "B1", 300_000).await;
+    let other = Reservation {
+        id: ReservationId::parse("other").unwrap(),
+        user: UserId::parse("testuser").unwrap(),
+        ..held.clone()
+    };
+    ledger::pay(&service.service.app.ledger, payment(&other, "elsewhere"), None).await.unwrap();
+    let order = json!({ "reservationId": held.id, "amount": held.amount });
+    service.post("/reservations/pay", &visitors.0, &order).await.refused(409, "seat-sold");
+    assert_eq!(service.redis(&["HGET", &key("sold"), "B1"]), Value::BulkString(b"other".to_vec()));
+    service.hold(&visitors.1, SCHEDULE.0, "B1").await.refused(409, "seat-taken");
+}
+
 /// Guards that the job writes the attempt void before it gives the hold back: to its owner, or to others.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_job_voids_an_attempt_that_never_reached_postgres_and_gives_the_seat_back() {
