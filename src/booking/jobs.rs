@@ -21,10 +21,10 @@ pub async fn settle_outbox(booking: &Booking) -> Result<(), Fault> {
     let mut outcome = Ok(());
     for Due { id, owed } in ledger::outbox_due(&booking.ledger, i64::from(AT_ONCE)).await? {
         let told = tell_owed(booking, &owed).await;
-        if told.is_ok() {
+        if matches!(told, Ok(Told::All)) {
             ledger::outbox_done(&booking.ledger, id);
         }
-        outcome = outcome.and(told);
+        outcome = outcome.and(told.map(drop));
     }
     outcome.and(measure_outbox(booking).await)
 }
@@ -36,21 +36,28 @@ async fn measure_outbox(booking: &Booking) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn tell_owed(booking: &Booking, owed: &Owed) -> Result<(), Fault> {
+/// How much of a row Redis was told.
+enum Told {
+    All,
+    /// Not the seats: their schedule is not known to this process yet. The row comes again, to this one or another.
+    NotSeats,
+}
+
+async fn tell_owed(booking: &Booking, owed: &Owed) -> Result<Told, Fault> {
+    let (Owed::Project(changed) | Owed::Settle(Settle { changed, .. })) = owed;
+    ledger::project(&booking.ledger, &changed.user_id, changed.balance, changed.version).await?;
     match owed {
-        Owed::Project(changed) => {
-            ledger::project(&booking.ledger, &changed.user_id, changed.balance, changed.version).await
-        }
-        Owed::Settle(settle) => tell_settled(booking, settle).await,
+        Owed::Project(_) => Ok(Told::All),
+        Owed::Settle(settle) => tell_seats(booking, settle).await,
     }
 }
 
-async fn tell_settled(booking: &Booking, settle: &Settle) -> Result<(), Fault> {
-    let changed = &settle.changed;
-    ledger::project(&booking.ledger, &changed.user_id, changed.balance, changed.version).await?;
-    let Some(schedule) = booking.seats.schedule(ScheduleId(settle.schedule_id)) else { return Ok(()) };
-    let Some(payment) = ledger::payment_of(&booking.ledger, &settle.reservation_id).await? else { return Ok(()) };
-    seats::settle(&booking.seats, &schedule, &payment.into()).await
+async fn tell_seats(booking: &Booking, settle: &Settle) -> Result<Told, Fault> {
+    let Some(schedule) = booking.seats.schedule(ScheduleId(settle.schedule_id)) else { return Ok(Told::NotSeats) };
+    if let Some(payment) = ledger::payment_of(&booking.ledger, &settle.reservation_id).await? {
+        seats::settle(&booking.seats, &schedule, &payment.into()).await?;
+    }
+    Ok(Told::All)
 }
 
 /// Settles payments that have been under way for longer than a payment takes: their process died, or Postgres did.

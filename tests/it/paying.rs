@@ -254,6 +254,33 @@ async fn a_seat_that_postgres_sold_to_another_is_held_by_nobody_after_the_first_
     service.hold(&visitors.1, SCHEDULE.0, "B1").await.refused(409, "seat-taken");
 }
 
+/// Guards that the job leaves a row which it can do nothing about: another process may have made the schedule just now.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_of_a_schedule_that_is_not_known_yet_stays_in_the_outbox() {
+    let service = TestService::start(&[]).await;
+    let app = &service.service.app;
+    let (_, held) = hold(&service, "B1", 300_000).await;
+    until(async || (service.number("select count(*) from outbox").await == 0).then_some(())).await;
+    service.sql("alter table outbox alter column due_at set default now() + interval '1 hour'").await;
+    ledger::pay(&app.ledger, payment(&held, "first"), None).await.unwrap();
+    let unknown = "update outbox set due_at = now(), payload = payload || '{\"scheduleId\": 99}'";
+    service.sql(unknown).await;
+    until(async || {
+        booking::settle_outbox(&app.booking).await.unwrap();
+        (service.number("select attempts::bigint from outbox").await > 0).then_some(())
+    })
+    .await;
+    booking::settle_outbox(&app.booking).await.unwrap();
+    assert_eq!(service.number("select count(*) from outbox").await, 1, "what nobody was told of is done");
+    service.sql("update outbox set due_at = now(), payload = payload || '{\"scheduleId\": 12345}'").await;
+    until(async || {
+        booking::settle_outbox(&app.booking).await.unwrap();
+        (service.number("select count(*) from outbox").await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(state(&service, &held.id).await, ReservationState::Confirmed);
+}
+
 /// Guards that the job writes the attempt void before it gives the hold back: to its owner, or to others.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_job_voids_an_attempt_that_never_reached_postgres_and_gives_the_seat_back() {
