@@ -1,5 +1,6 @@
 //! Which seats are free: a snapshot per process, at most 250 ms old, fetched once however many ask.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
@@ -12,14 +13,17 @@ use super::recovery::believing;
 use crate::clock;
 use crate::error::Fault;
 use crate::gzip::zipped;
-use crate::ids::Epoch;
-use crate::store::scripts::seats::{self as scripts, Census, Changed, Hall, Known, Sold};
+use crate::ids::{Epoch, SeatId};
+use crate::store::scripts::seats::{self as scripts, Census, Changed, Hall, Known, SeatSeen, Sold};
 
 /// No snapshot is shown that is older, ms.
 const OLDEST_MS: u64 = 250;
 
 /// Where only the counts of many schedules are shown, theirs may be, ms: a little more than a second, in which all are swept.
 const OLDEST_GLANCE_MS: u64 = 1_400;
+
+/// Seats looked at by one call at most: a millisecond or less in which Redis does nothing else.
+const LOOKED_AT_ONCE: usize = 250;
 
 /// What a seat is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +172,11 @@ pub async fn availability(seats: &Seats, schedule: &Arc<Schedule>) -> Result<Arc
     fetched(seats, schedule, OLDEST_MS).await
 }
 
+/// The seats of a schedule as they are now.
+pub(crate) async fn availability_now(seats: &Seats, schedule: &Arc<Schedule>) -> Result<Arc<Snapshot>, Fault> {
+    fetched(seats, schedule, 0).await
+}
+
 /// How many seats a schedule has, for who looks at many: as old as the sweep of each second leaves it.
 pub(super) async fn glance(seats: &Seats, schedule: &Arc<Schedule>) -> Result<Arc<Snapshot>, Fault> {
     fetched(seats, schedule, OLDEST_GLANCE_MS).await
@@ -210,9 +219,27 @@ async fn look(hall: Hall<'_>, plan: &Plan, known: Option<&Arc<Snapshot>>) -> Res
     Ok((answer.swept, snapshot))
 }
 
-/// Every hold and sale at one moment, for the invariants.
+/// Every hold, and how many seats are sold, at one moment, for the invariants: nothing is swept.
 pub(crate) async fn census(seats: &Seats, schedule: &Schedule) -> Result<Census, Fault> {
     scripts::census(schedule.hall(&seats.redis)).await
+}
+
+/// What Redis has of those of these seats that are not free, for the invariants.
+pub(crate) async fn look_at_holds(
+    seats: &Seats,
+    schedule: &Schedule,
+    labels: &[SeatId],
+) -> Result<Vec<SeatSeen>, Fault> {
+    let mut seen = Vec::new();
+    for some in labels.chunks(LOOKED_AT_ONCE) {
+        seen.extend(scripts::look_at_holds(schedule.hall(&seats.redis), some).await?);
+    }
+    Ok(seen)
+}
+
+/// Which seats Redis has as sold, and in which reservations, for the invariants.
+pub(crate) async fn read_sold(seats: &Seats, schedule: &Schedule) -> Result<HashMap<String, String>, Fault> {
+    scripts::read_sold(schedule.hall(&seats.redis)).await
 }
 
 fn fresh(schedule: &Schedule, oldest_ms: u64) -> Option<Arc<Snapshot>> {

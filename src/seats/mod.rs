@@ -21,8 +21,8 @@ use crate::ids::{RoomName, ScheduleId};
 use crate::ledger::Ledger;
 use crate::store::{Db, Redis};
 
-pub(crate) use availability::census;
 pub use availability::{Listed, Snapshot, availability};
+pub(crate) use availability::{availability_now, census, look_at_holds, read_sold};
 pub use hold::{Asking, HoldRefusal, Wanted, hold};
 pub use overview::{Overview, overview};
 pub use plan::{Plan, Schedule, Seat, refresh_plans};

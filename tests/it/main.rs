@@ -22,6 +22,7 @@ mod http_ground;
 mod http_ground_contract;
 mod http_ground_layer;
 mod http_ground_requests;
+mod invariants;
 mod leaving;
 mod ledger;
 mod monitoring;

@@ -53,6 +53,7 @@ pub static ALL: &[&Script] = &[
     &seats::FORGET_PAYMENT,
     &seats::COUNT_OWNED,
     &seats::CENSUS,
+    &seats::LOOK_AT_HOLDS,
 ];
 
 macro_rules! script {

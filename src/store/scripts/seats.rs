@@ -1,6 +1,6 @@
 //! The seats' scripts: one function each.
 
-use std::collections::HashMap;
+mod checks;
 
 use deadpool_redis::redis;
 
@@ -10,6 +10,8 @@ use crate::ids::{Epoch, Points, ReservationId, SeatId, UserId};
 use crate::store::Redis;
 use crate::store::keys::ScheduleKeys;
 use crate::store::script::{Call, incarnation};
+
+pub(crate) use checks::*;
 
 script!(HOLD, "seats/hold");
 script!(RELEASE, "seats/release");
@@ -22,7 +24,6 @@ script!(RESTORE_SOLD, "seats/restore_sold");
 script!(STALE_PAYMENTS, "seats/stale_payments");
 script!(FORGET_PAYMENT, "seats/forget_payment");
 script!(COUNT_OWNED, "seats/count_owned");
-script!(CENSUS, "seats/census");
 
 /// Reservations of one account in one schedule that are listed.
 const LISTED: isize = 50;
@@ -318,25 +319,6 @@ pub(crate) async fn count_owned(hall: Hall<'_>, user: &UserId) -> Result<u64, Fa
         "owns" => reply.count(1),
         _ => Err(reply.unexpected()),
     }
-}
-
-/// Every hold and every sold seat of a schedule at one moment.
-#[derive(Debug)]
-pub(crate) struct Census {
-    pub(crate) now_ms: i64,
-    pub(crate) held: Vec<(String, i64)>,
-    pub(crate) sold: HashMap<String, String>,
-}
-
-pub(crate) async fn census(hall: Hall<'_>) -> Result<Census, Fault> {
-    let k = hall.keys;
-    let reply: Reply = hall.redis.call(Call::new(&CENSUS, &[&k.held, &k.sold])).await?;
-    let held = reply.pairs(1)?.into_iter().map(|(seat, ms)| Ok((seat, ms.parse().map_err(|_| reply.unexpected())?)));
-    Ok(Census {
-        now_ms: reply.number(0)?,
-        held: held.collect::<Result<_, Fault>>()?,
-        sold: reply.pairs(2)?.into_iter().collect(),
-    })
 }
 
 /// The fields of a reservation; none where there is none.

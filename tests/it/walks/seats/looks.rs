@@ -17,19 +17,38 @@ impl Walk {
     /// Every seat is counted as what it is.
     fn count(&mut self) {
         let told = self.scripts.call("census", |described| vec![described.split(',').next().unwrap().to_owned()], &[]);
-        let [_, held, sold] = told.as_slice() else { panic!("{told:?}") };
+        let [_, _, sold, held] = told.as_slice() else { panic!("{told:?}") };
         let held: Vec<(String, f64)> = redis::from_redis_value(held.clone()).unwrap();
         let alive: BTreeSet<_> = held.into_iter().filter(|(_, ends)| *ends > 1.0).map(|(seat, _)| seat).collect();
         let holders = (0..SEATS).map(|at| format!("A{at}")).filter(|seat| self.holder(seat).is_some());
         assert_eq!(alive, holders.collect());
-        let sold: BTreeMap<String, String> = redis::from_redis_value(sold.clone()).unwrap();
-        assert_eq!(sold, self.sold);
+        assert_eq!(redis::from_redis_value::<usize>(sold.clone()).unwrap(), self.sold.len());
+        assert_eq!(texts(&told)[1], self.now_version().to_string());
+        self.look_at_holds(&alive);
 
         let user = format!("user{}", self.random.random_range(0..PEOPLE));
         let owns = self.sold.values().filter(|by| self.owners[*by] == user).count();
         let told = self.call("count_owned", (&user, "", &[]), &[incarnation(self.epoch)]);
         assert_eq!(told, ["owns".to_owned(), owns.to_string()], "{user}");
         self.seen.note("counted");
+    }
+
+    /// What is told of each seat is what it is: free, held by a hold with an end, or sold.
+    fn look_at_holds(&mut self, alive: &BTreeSet<String>) {
+        let seats: Vec<_> = (0..SEATS).map(|at| format!("A{at}")).collect();
+        let told = self.call("look_at_holds", ("", "", &seats), &seats);
+        let told: BTreeMap<_, _> = told.chunks(4).map(|seat| (seat[0].clone(), &seat[1..])).collect();
+        for seat in &seats {
+            let held = alive.contains(seat);
+            match told.get(seat) {
+                Some([lasts, listed, sold]) => {
+                    let lasts: i64 = lasts.parse().unwrap();
+                    assert_eq!((sold == "1", lasts > 0 || lasts == -2), (self.sold.contains_key(seat), true), "{seat}");
+                    assert!(!held || (lasts > 0 && listed == "1"), "{seat} {told:?}");
+                }
+                _ => assert!(!held && !self.sold.contains_key(seat), "{seat} {told:?}"),
+            }
+        }
     }
 
     /// A payment takes long, or its reservation is paid, gone or free again: only one that is under way is looked after on.
