@@ -69,6 +69,8 @@ pub struct Config {
     pub payment_seconds: u64,
     /// The most points an account may have.
     pub balance_limit: i64,
+    /// How often one process of all looks whether an invariant is broken, in seconds. 0: never by itself.
+    pub invariants_every_seconds: u64,
     /// Open connections at most, on the public listener.
     pub connections: usize,
     /// Streams of events at most. Each is an open connection too.
@@ -157,6 +159,7 @@ impl Default for Config {
             seats_per_user: 4,
             payment_seconds: 30,
             balance_limit: 1_000_000_000_000,
+            invariants_every_seconds: 600,
             connections: 15_000,
             listeners: 10_000,
             listeners_per_account: 8,
@@ -217,6 +220,10 @@ impl Config {
             (self.seats_per_user >= 1, "seats_per_user must be at least 1"),
             (self.payment_seconds >= 5, "payment_seconds must be at least 5"),
             (self.balance_limit >= 1, "balance_limit must be at least 1"),
+            (
+                matches!(self.invariants_every_seconds, 0 | 10..=86_400),
+                "invariants_every_seconds must be 0, or 10 to 86400",
+            ),
             (self.login_pending >= 1, "login_pending must be at least 1"),
             (self.cookie_domain.is_empty() || is_host(&self.cookie_domain), "cookie_domain must be like example.com"),
             (is_base(&self.public_url), "public_url must be like https://queue.example.com, without a path"),
@@ -296,7 +303,11 @@ mod tests {
         assert_eq!(config.admin_token.expose_secret(), "00012345678901234567890", "a secret is no number");
         assert_eq!((config.login_pending, config.in_flight.polling, config.signup_open), (7, 8_000, false));
         assert_eq!(config.trusted_proxies.len(), 2);
-        for (wrong, why) in [("ANTEROOM_LOGIN_PENDNG", "7"), ("ANTEROOM_LOGIN_PENDING", "many")] {
+        for (wrong, why) in [
+            ("ANTEROOM_LOGIN_PENDNG", "7"),
+            ("ANTEROOM_LOGIN_PENDING", "many"),
+            ("ANTEROOM_INVARIANTS_EVERY_SECONDS", "1"),
+        ] {
             assert!(Config::settle(None, named(&[(wrong, why)]).iter()).is_err(), "{wrong}={why}");
         }
     }

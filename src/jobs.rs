@@ -38,6 +38,13 @@ const STORES_EVERY: u64 = 1;
 const KEYS_EVERY: u64 = 60;
 const FAIRNESS_EVERY: u64 = 10;
 
+/// What is broken is looked at again after this time: by then Redis is told of what was paid, and a plan that changed
+/// is known everywhere.
+const INVARIANTS_AGAIN: Duration = Duration::from_secs(7);
+
+/// A turn to look at the invariants ends this much before the next, ms: beats come late, and a turn begins late too.
+const TURN_ENDS_EARLY_MS: u64 = 5_000;
+
 /// Starts every job; they end with `stop`.
 pub async fn start(app: &Arc<App>, stop: &CancellationToken) -> Result<TaskTracker, JobSchedulerError> {
     let (beat, beats) = watch::channel(0_u64);
@@ -82,8 +89,29 @@ pub async fn start(app: &Arc<App>, stop: &CancellationToken) -> Result<TaskTrack
     every(&tasks, (app, stop), &beats, ("fairness", FAIRNESS_EVERY), async |app| {
         queue::note_fairness(&app.queue).await
     });
+    watch_invariants(&tasks, (app, stop), &beats);
     tasks.close();
     Ok(tasks)
+}
+
+/// Looks at the invariants by itself, where that is set; first after one interval, since a service that just started
+/// has other things to do.
+fn watch_invariants(tasks: &TaskTracker, with: (&Arc<App>, &CancellationToken), beats: &watch::Receiver<u64>) {
+    let seconds = with.0.config.invariants_every_seconds;
+    if seconds == 0 {
+        return;
+    }
+    let turn_ms = (seconds * 1_000).saturating_sub(TURN_ENDS_EARLY_MS);
+    let watch = booking::Watch { turn_ms, again_after: INVARIANTS_AGAIN };
+    let stop = with.1.clone();
+    every(tasks, with, beats, ("invariants", seconds), move |app| {
+        let stop = stop.clone();
+        async move {
+            // It takes long, and keeps no process from stopping.
+            let watched = stop.run_until_cancelled(booking::watch(&app.booking, watch)).await;
+            watched.map_or(Ok(()), |found| found.map(drop))
+        }
+    });
 }
 
 /// The scheduler beats as long as it is kept.

@@ -21,7 +21,7 @@ use crate::seats::Seats;
 use crate::store::Redis;
 
 pub use answers::{Claimed, Key, OPERATORS, claim_key, digest, give_up_key, keep_answer};
-pub use invariants::check;
+pub use invariants::{Watch, check, watch};
 pub use jobs::{settle_outbox, settle_stale, sweep_holds};
 pub use pay::{PayError, pay, payment_begun};
 pub use reserve::{ReserveError, Reserved, Standing, cancel, find, leave, list, remove, reserve};

@@ -11,8 +11,8 @@ use crate::store::pool::in_time;
 
 const CHECKS: &str = include_str!("sql/invariants.sql");
 
-/// Looking at every row may take longer than any statement of those who serve.
-const LIMIT: &str = "set local statement_timeout = '60s'";
+/// Looking at every row may take longer than any statement of those who serve, and is to leave them the other cores.
+const LIMITS: [&str; 2] = ["set local statement_timeout = '60s'", "set local max_parallel_workers_per_gather = 0"];
 
 /// Postgres' own limit comes first.
 const PATIENCE: Duration = Duration::from_secs(61);
@@ -42,6 +42,8 @@ pub async fn check(ledger: &Ledger) -> Result<Vec<Check>, Fault> {
 }
 
 async fn look(connection: &mut PgConnection) -> Result<Vec<(String, i64, i64)>, sqlx::Error> {
-    sqlx::query(LIMIT).execute(&mut *connection).await?;
+    for limit in LIMITS {
+        sqlx::query(limit).execute(&mut *connection).await?;
+    }
     sqlx::query_as(CHECKS).fetch_all(connection).await
 }

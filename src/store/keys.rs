@@ -103,6 +103,9 @@ impl ScheduleKeys {
     }
 }
 
+/// There while no other process need look at the invariants.
+pub(crate) const INVARIANTS: &str = "anteroom:{invariants}:looked";
+
 /// The projection of an account's balance.
 pub(crate) fn balance(user: &UserId) -> String {
     format!("anteroom:{{u:{user}}}:balance")

@@ -1,11 +1,67 @@
-//! Each way to break the seats in Redis is seen.
+//! The invariants are looked at without anyone asking, and each way to break the seats in Redis is seen.
 
+use std::time::Duration;
+
+use anteroom::booking::{self, Watch};
 use anteroom::clock;
-use deadpool_redis::redis::Value;
+use deadpool_redis::redis::{self, Value};
 use reqwest::Method;
 
 use crate::support::TestService;
 use crate::support::contract::until;
+
+const ROOM: &str = "anteroom:{main}:room";
+const LOOKED: &str = "anteroom:{invariants}:looked";
+
+/// What a look finds that nobody asked for, by name.
+async fn watched(service: &TestService, turn_ms: u64, again_after: Duration) -> Vec<String> {
+    let watch = Watch { turn_ms, again_after };
+    let found = booking::watch(&service.service.app.booking, watch).await.unwrap();
+    found.into_iter().map(|check| check.name).collect()
+}
+
+/// Red when one look is enough to be counted: here one thing is broken all the time, and another for a moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stays_broken_is_counted_unasked_and_what_passes_is_not() {
+    let service = TestService::start(&[]).await;
+    assert_eq!(watched(&service, 1, Duration::ZERO).await, [""; 0], "all is as it must be");
+    service.redis(&["HSET", ROOM, "overAdmitted", "1"]);
+    service.redis(&["HINCRBY", ROOM, "joined", "1"]);
+    let passing = async {
+        until(async || (service.redis(&["EXISTS", LOOKED]) == Value::Int(1)).then_some(())).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        service.redis(&["HINCRBY", ROOM, "joined", "-1"])
+    };
+    let (found, _) = tokio::join!(watched(&service, 60_000, Duration::from_secs(3)), passing);
+    assert_eq!(found, ["Q4-nobody-over-capacity"]);
+    let metrics = service.send(service.admin(Method::GET, "/metrics"));
+    assert_eq!(metrics.await.status, 200);
+    let metrics = anteroom::http::metrics::recorder().render();
+    assert!(metrics.contains("anteroom_invariant_violations_total{name=\"Q4-nobody-over-capacity\"}"), "{metrics}");
+}
+
+/// Red when each process looks by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_process_of_many_looks_in_each_interval() {
+    let service = TestService::start(&[]).await;
+    let other = service.another().await;
+    service.redis(&["HSET", ROOM, "overAdmitted", "1"]);
+    assert_eq!(watched(&service, 60_000, Duration::ZERO).await.len(), 1);
+    assert_eq!(watched(&other, 60_000, Duration::ZERO).await, [""; 0], "the other has looked");
+    let left_ms: i64 = redis::from_redis_value(service.redis(&["PTTL", LOOKED])).unwrap();
+    assert!((1..=60_000).contains(&left_ms), "{left_ms}");
+    service.redis(&["DEL", LOOKED]);
+    assert_eq!(watched(&other, 60_000, Duration::ZERO).await.len(), 1);
+}
+
+/// Red when no job looks, or one does as soon as the service starts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_looks_by_itself_after_the_first_interval() {
+    let started = clock::now();
+    let service = TestService::start(&[("invariants_every_seconds", "10")]).await;
+    until(async || (service.redis(&["EXISTS", LOOKED]) == Value::Int(1)).then_some(())).await;
+    assert!(started.elapsed() > Duration::from_secs(8), "{:?}", started.elapsed());
+}
 
 /// The detail of a check that is broken; nothing where it holds.
 async fn broken(service: &TestService, name: &str) -> Option<String> {

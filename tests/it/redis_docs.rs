@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use anteroom::clock;
+use anteroom::{booking, clock};
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{self, Client, Value};
 use regex::Regex;
@@ -48,7 +48,7 @@ fn lives_as_told(class: &str, ttl_ms: i64) -> bool {
     match class {
         "none" => ttl_ms == -1,
         "10 min" => within(HOUR_MS / 6),
-        "1 h" | "until the hold ends" => within(HOUR_MS),
+        "1 h" | "until the hold ends" | "until the next look" => within(HOUR_MS),
         "24 h" | "24 h; 10 min once cancelled" => within(24 * HOUR_MS),
         "24 h or none" => ttl_ms == -1 || within(24 * HOUR_MS),
         other => panic!("the table has an unknown TTL: {other}"),
@@ -179,6 +179,9 @@ async fn redis_holds_what_the_table_says_and_answers_what_is_typed() {
     let mut met = typed.compare(&rows).await;
     postgres.close().await.unwrap();
     assert_eq!(paying.await.unwrap().unwrap().status(), 200);
+
+    let watch = booking::Watch { turn_ms: 600_000, again_after: Duration::ZERO };
+    booking::watch(&service.service.app.booking, watch).await.unwrap();
 
     // The last row is there after a loss only, when someone shows a number of the epoch before.
     let keys: Vec<String> = redis::from_redis_value(typed.run("KEYS anteroom:{main}:*").await).unwrap();

@@ -97,3 +97,10 @@ pub(crate) async fn list_schedules(redis: &Redis, user: &UserId, since_ms: i64) 
     let ids: Vec<String> = redis.command(&range).await?;
     Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
 }
+
+/// Takes the turn to look at the invariants, for so long; false where another process has it.
+pub(crate) async fn take_turn(redis: &Redis, for_ms: u64) -> Result<bool, Fault> {
+    let mut set = redis::cmd("SET");
+    set.arg(keys::INVARIANTS).arg(1).arg("NX").arg("PX").arg(for_ms);
+    Ok(redis.command::<Option<String>>(&set).await?.is_some())
+}
