@@ -18,10 +18,14 @@ local room, pending, fate, grace = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 if redis.call('HGET', room, 'incarnation') ~= ARGV[1] then
   return {'lost'}
 end
-if not redis.call('ZSCORE', pending, ARGV[2]) then
+local pends = redis.call('ZSCORE', pending, ARGV[2])
+-- Also of one that was given up by its lease, so that nothing brings it back.
+if pends or redis.call('GET', fate) == '?' then
+  redis.call('SET', fate, ARGV[3], 'PX', tonumber(ARGV[4]))
+end
+if not pends then
   return {'unknown'}
 end
-redis.call('SET', fate, ARGV[3], 'PX', tonumber(ARGV[4]))
 redis.call('HINCRBY', room, 'ended', 1)
 redis.call('ZREM', grace, ARGV[2])
 redis.call('ZREM', pending, ARGV[2])

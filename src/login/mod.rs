@@ -135,7 +135,7 @@ async fn resolve(
     let (user, device, check) = checked;
     match verdict(&login.queue, &room, &attempt, &check).await {
         Verdict::Right { balance, version } => {
-            queue::verify_attempt(&login.queue, &room, &attempt.id, (&user, device)).await?;
+            queue::verify_attempt(&login.queue, &room, &attempt, (&user, device)).await?;
             // The balance came with the password: looking at it needs no second question to Postgres.
             let projected = ledger::project(&login.ledger, &user, balance, version).await;
             if let Err(fault) = projected {

@@ -25,6 +25,9 @@ const LEASE_MS: i64 = 30_000;
 /// How often a process says so.
 pub const RENEW_EVERY: Duration = Duration::from_secs(10);
 
+/// When an outcome that the line did not take in is told again: many times before a lease ends.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 /// The outcome of an attempt that came to nothing is forgotten at once, ms: Redis keeps no key for less.
 const FORGOTTEN_MS: i64 = 1;
 
@@ -82,31 +85,53 @@ pub async fn renew_attempt(queue: &Queue, room: &Arc<Room>, attempt: &str) -> Re
 pub async fn verify_attempt(
     queue: &Queue,
     room: &Arc<Room>,
-    attempt: &str,
+    attempt: &Attempt,
     (user, device): (&UserId, Device),
 ) -> Result<(), Fault> {
-    let verified = believing!(queue, room, |line| scripts::verify_attempt(line, attempt, (user, device), LIFE_MS))?;
-    if let VerifyAnswer::Verified { .. } = verified {
+    let (own, by) = ((attempt.id.as_str(), attempt.number), (user, device));
+    let verify = || async move { believing!(queue, room, |line| scripts::verify_attempt(line, own, by, LIFE_MS)) };
+    let verified = insist(verify).await;
+    settle(queue, room, &attempt.id, Check::Right(user.clone()));
+    if let VerifyAnswer::Verified { .. } = verified? {
         room.wake();
     }
-    settle(queue, room, attempt, Check::Right(user.clone()));
     Ok(())
 }
 
 /// The password could not be checked: the attempt's number is gone, and its token says that the place is over.
 pub async fn drop_attempt(queue: &Queue, room: &Arc<Room>, attempt: &str) -> Result<(), Fault> {
-    believing!(queue, room, |line| scripts::refuse_attempt(line, attempt, Undone::Refused, FORGOTTEN_MS))?;
-    settle(queue, room, attempt, Check::Nothing);
-    Ok(())
+    undo(queue, room, attempt, FORGOTTEN_MS).await
 }
 
 /// The password was wrong: the attempt's number is gone.
 pub async fn refuse_attempt(queue: &Queue, room: &Arc<Room>, attempt: &str) -> Result<(), Fault> {
-    believing!(queue, room, |line| scripts::refuse_attempt(line, attempt, Undone::Refused, LIFE_MS))?;
-    settle(queue, room, attempt, Check::Nothing);
-    Ok(())
+    undo(queue, room, attempt, LIFE_MS).await
 }
 
+async fn undo(queue: &Queue, room: &Arc<Room>, attempt: &str, told_ms: i64) -> Result<(), Fault> {
+    let why = Undone::Refused;
+    let refuse = || async move { believing!(queue, room, |line| scripts::refuse_attempt(line, attempt, why, told_ms)) };
+    let refused = insist(refuse).await;
+    settle(queue, room, attempt, Check::Nothing);
+    refused.map(drop)
+}
+
+/// Tells the line what became of an attempt, again and again until it takes it in: a Redis that is away for a moment
+/// costs nobody their number. After as long as an outcome is remembered nobody asks for it any more.
+async fn insist<T, F: Future<Output = Result<T, Fault>>>(tell: impl Fn() -> F) -> Result<T, Fault> {
+    let began_ms = clock::uptime_ms();
+    loop {
+        match tell().await {
+            Err(fault) if clock::uptime_ms() - began_ms < LIFE_MS.unsigned_abs() => {
+                tracing::debug!(%fault, "what became of a login is told to the line again");
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// From now on this process is done with the attempt's password.
 fn settle(queue: &Queue, room: &Room, attempt: &str, check: Check) {
     let memo = queue.memos.of(&room.name, attempt);
     memo.note_check(check);
@@ -137,11 +162,11 @@ fn lasted_ms(session: &Session) -> i64 {
     (clock::unix_ms() - session.claims.iat * 1_000).max(0)
 }
 
-/// An attempt of an earlier epoch, which Redis forgot, stands where its number says; this process knows whose it is.
+/// An attempt that Redis forgot or gave up is still being checked where this process checks it; one that was found
+/// right stands where its number says.
 async fn ask_of_forgotten(queue: &Queue, room: &Arc<Room>, session: &Session) -> Result<Place, PollError> {
     let claimed = session.claims.claimed.clone();
-    let check = if session.claims.epoch < room.epoch() { session.memo.check() } else { Check::Nothing };
-    match check {
+    match session.memo.check() {
         Check::UnderWay => {
             let in_line = room.view().counts.in_line();
             let found = Found::Verifying { position: None, in_line, lasted_ms: lasted_ms(session) };

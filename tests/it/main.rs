@@ -5,6 +5,7 @@ mod accounts;
 mod advice;
 mod attacks;
 mod attacks_input;
+mod attempts;
 mod contract_admin;
 mod contract_auth;
 mod contract_booking;

@@ -65,7 +65,7 @@ pub(crate) enum VerifyAnswer {
 
 pub(crate) async fn verify_attempt(
     line: Line<'_>,
-    attempt: &str,
+    (attempt, number): (&str, Number),
     (user, device): (&UserId, Device),
     life_ms: i64,
 ) -> Result<VerifyAnswer, Fault> {
@@ -73,13 +73,27 @@ pub(crate) async fn verify_attempt(
     let call = Call::new(
         &VERIFY_ATTEMPT,
         &[
-            &k.room, &k.pending, &fate, &k.waiting, &k.present, &k.aside, &k.grace, &k.visits, &k.left, &k.active,
-            &k.idle, &k.drawn, &k.phones,
+            &k.room,
+            &k.pending,
+            &fate,
+            &k.waiting,
+            &k.present,
+            &k.aside,
+            &k.grace,
+            &k.visits,
+            &k.left,
+            &k.active,
+            &k.idle,
+            &k.drawn,
+            &k.phones,
+            &k.recalled,
         ],
     );
     let reply: Reply = line
         .redis
-        .call_in(line.epoch.0, call, |c| c.arg(attempt).arg(user.as_str()).arg(life_ms).arg(device.remembered_ms()))
+        .call_in(line.epoch.0, call, |c| {
+            c.arg(attempt).arg(user.as_str()).arg(life_ms).arg(device.remembered_ms()).arg(number.0)
+        })
         .await?;
     match reply.word()? {
         "unknown" => Ok(VerifyAnswer::Unknown),

@@ -18,7 +18,7 @@ use self::state::Line;
 use super::{Scripts, Seen, incarnation, plan, texts};
 
 const PEOPLE: usize = 24;
-const WORDS: [&str; 42] = [
+const WORDS: [&str; 43] = [
     "active at once",
     "waiting",
     "kept",
@@ -40,6 +40,7 @@ const WORDS: [&str; 42] = [
     "left",
     "claimed",
     "verified",
+    "verified late",
     "merged",
     "refused",
     "renewed",
@@ -161,11 +162,16 @@ impl Walk {
             98 => self.call_with_another_belief(&user),
             _ => self.forget(),
         };
+        self.judge(&what);
+    }
+
+    /// What must be true after each thing that happens.
+    fn judge(&mut self, what: &str) {
         let after = self.after.take().unwrap_or_else(|| Line::read(&mut self.scripts));
-        after.assert_sound(&what);
-        after.assert_none_stepped_back(&self.line, &what);
-        after.assert_in_order(&self.line, &what);
-        self.assert_within_limits(&after, &what);
+        after.assert_sound(what);
+        after.assert_none_stepped_back(&self.line, what);
+        after.assert_in_order(&self.line, what);
+        self.assert_within_limits(&after, what);
         self.note_ends(&after);
         self.line = after;
     }

@@ -83,6 +83,7 @@ impl Walk {
     pub(super) fn end_login(&mut self) -> String {
         let Some(attempt) = self.some(|line| line.pending.keys().cloned().collect()) else { return String::new() };
         let user = &attempt.split_once('.').unwrap().1.to_owned();
+        let number = self.line.pending[&attempt].to_string();
         if self.random.random_bool(0.3) {
             let grace = self.line.grace[&attempt];
             let args = [incarnation(self.epoch), attempt.clone(), LEASE_MS.to_owned()];
@@ -90,6 +91,10 @@ impl Walk {
             let now = Line::read(&mut self.scripts);
             assert!(now.grace.get(&attempt).is_none_or(|until| *until >= grace), "renewed, it lasts no shorter");
             self.seen.note(if answer[0] == "renewed" { "renewed" } else { "not renewed" });
+        }
+        let late = self.random.random_bool(0.2);
+        if late {
+            self.give_up(&attempt);
         }
         let life = ["600000".to_owned(), self.phone()];
         if self.random.random_bool(0.3) {
@@ -101,8 +106,12 @@ impl Walk {
             return format!("refuse_attempt {attempt} {answer:?}");
         }
         let was_over = self.line.is_over(user);
-        let answer = self.act("verify_attempt", &attempt, &[&[user.to_owned()][..], &life].concat());
-        self.seen.note(if answer[0] == "merged" { "merged" } else { "verified" });
+        let answer = self.act("verify_attempt", &attempt, &[&[user.to_owned()][..], &life, &[number]].concat());
+        self.seen.note(match (answer[0].as_str(), late) {
+            ("merged", _) => "merged",
+            (_, true) => "verified late",
+            _ => "verified",
+        });
         let told = self.call("attempt_place", &attempt, &[incarnation(self.epoch), attempt.clone()]);
         let now = Line::read(&mut self.scripts);
         assert!(now.has_place(user) && !now.is_over(user), "{user} was let in by a login, {was_over} {told:?}");

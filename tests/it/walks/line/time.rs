@@ -88,6 +88,15 @@ impl Walk {
         format!("end_visits {answer:?}")
     }
 
+    /// An attempt's lease ends before anyone says what became of it.
+    pub(super) fn give_up(&mut self, attempt: &str) {
+        let key = self.scripts.key("grace");
+        self.scripts.run::<i64>(&["ZADD", &key, "XX", LONG_AGO, attempt]);
+        let what = self.end_visits();
+        self.judge(&what);
+        assert!(!self.line.pending.contains_key(attempt), "{attempt} is kept: {:#?}", self.line);
+    }
+
     /// Time passes for someone: they are absent, or a deadline of theirs is here.
     pub(super) fn pass_time(&mut self) -> String {
         let (line, most) =

@@ -1,0 +1,122 @@
+//! Logins whose password is yet to be checked: what becomes of their place, whatever comes between.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use anteroom::accounts::{self, Login, Password};
+use anteroom::cli::seed::user_name;
+use anteroom::cli::stores::RedisServer;
+use anteroom::ids::UserId;
+use serde_json::{Value, json};
+use sqlx::{Connection, Executor, PgConnection};
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use crate::support::contract::until;
+use crate::support::service::{Answer, PASSWORD, claims_of};
+use crate::support::{TestService, database};
+
+/// No login waits for its check, and checks are decided one after another.
+const SETTINGS: [(&str, &str); 3] =
+    [("login_wait_ms", "0"), ("login_verifiers", "1"), ("database_statement_ms", "60000")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_decided_while_redis_refuses_is_told_to_it_later() {
+    let dir = TempDir::new().unwrap();
+    let redis = RedisServer::start(dir.path(), &[]).await.unwrap();
+    let service = TestService::fresh(redis.url(), &database().await, &SETTINGS).await;
+    service.set_room(&json!({ "capacity": 0 })).await;
+    for (number, forgets) in [(7, false), (8, true)] {
+        let held = hold_checks(&service).await;
+        let wrong = service.log_in("user00009", &format!("not this one {number}")).await;
+        let right = service.log_in(&user_name(number), PASSWORD).await;
+        let epoch = right.is(200).body["epoch"].as_u64().unwrap();
+        service.redis(&["ACL", "SETUSER", "default", "-evalsha"]);
+        held.close().await.unwrap();
+        decided(&service, number).await;
+        // What was decided is told at once, and refused.
+        sleep(Duration::from_millis(300)).await;
+        if forgets {
+            service.redis(&["FLUSHDB"]);
+        }
+        service.redis(&["ACL", "SETUSER", "default", "+evalsha"]);
+        let place = verified(&service, &right).await;
+        assert_eq!((place.text("status"), place.text("userId")), ("waiting", &*user_name(number)));
+        assert_eq!(place.body["epoch"], epoch + u64::from(forgets));
+        if !forgets {
+            until(async || Some(service.get("/queue/position", wrong.text("token")).await).filter(|a| a.status == 401))
+                .await;
+        }
+    }
+    service.assert_invariants().await;
+    redis.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_was_given_up_has_its_number_once_its_password_is_found_right() {
+    let service = TestService::start(&SETTINGS).await;
+    service.set_room(&json!({ "capacity": 0 })).await;
+    let known = service.token(1).await;
+    service.delete("/queue/position", &known).await.is(204);
+    let before = service.token(2).await;
+    let held = hold_checks(&service).await;
+    let attempt = service.log_in("user00007", PASSWORD).await;
+    let leaving = service.log_in("user00008", PASSWORD).await;
+    let behind = service.log_in("user00001", PASSWORD).await.is(200).text("token").to_owned();
+    position(&service, &behind, 4).await;
+
+    // As if Redis had been frozen for longer than an attempt is kept.
+    for attempt in [&attempt, &leaving] {
+        let id = claims_of(attempt.text("token")).sub;
+        service.redis(&["ZADD", "anteroom:{main}:grace", "XX", "1", &id]);
+    }
+    position(&service, &behind, 2).await;
+    service.delete("/queue/position", leaving.text("token")).await.is(204);
+    let place = service.get("/queue/position", attempt.text("token")).await;
+    assert_eq!((place.is(200).text("status"), &place.body["position"]), ("verifying", &Value::Null));
+
+    held.close().await.unwrap();
+    let place = verified(&service, &attempt).await;
+    assert_eq!((place.text("status"), &place.body["position"]), ("waiting", &json!(2)), "{:?}", place.body);
+    decided(&service, 8).await;
+    service.until(leaving.text("token"), "left").await;
+    position(&service, &behind, 2).await;
+    position(&service, &before, 1).await;
+    service.set_room(&json!({ "capacity": 1 })).await;
+    service.until(&before, "active").await;
+    service.set_room(&json!({ "capacity": 2 })).await;
+    service.until(place.text("token"), "active").await;
+    assert_eq!(service.get("/queue/position", &behind).await.is(200).text("status"), "waiting");
+    service.assert_invariants().await;
+}
+
+/// No password is checked until what is returned is closed.
+async fn hold_checks(service: &TestService) -> PgConnection {
+    let mut postgres = PgConnection::connect(&service.database_url).await.unwrap();
+    postgres.execute("begin").await.unwrap();
+    postgres.execute("lock table users in access exclusive mode").await.unwrap();
+    postgres
+}
+
+/// Waits until the right password of an account was checked.
+async fn decided(service: &TestService, number: u32) {
+    let (user, password) = (UserId::parse(&user_name(number)).unwrap(), Password::parse(PASSWORD).unwrap());
+    let begin =
+        || accounts::begin_login(&service.service.app.accounts, &user, &password, IpAddr::V4(Ipv4Addr::LOCALHOST));
+    until(async || matches!(begin(), Login::Remembered).then_some(())).await;
+}
+
+/// The place of an attempt once its password was found right: it carries the account's token.
+async fn verified(service: &TestService, attempt: &Answer) -> Answer {
+    let look = async || service.get("/queue/position", attempt.text("token")).await;
+    until(async || Some(look().await).filter(|place| place.body["token"].is_string())).await
+}
+
+/// Looks until someone stands there.
+async fn position(service: &TestService, token: &str, expected: u64) {
+    until(async || {
+        let place = service.get("/queue/position", token).await;
+        (place.is(200).body["position"] == expected).then_some(())
+    })
+    .await;
+}
