@@ -90,7 +90,11 @@ async fn enter(login: &Arc<Login>, room: &Arc<Room>, credentials: Credentials) -
         accounts::Login::Full => return Err(LoginError::Busy),
         accounts::Login::Check(check) => check,
     };
-    let attempt = queue::take_attempt(&login.queue, room, &user).await?;
+    let attempt = match queue::take_attempt(&login.queue, room, &user).await {
+        Ok(attempt) => attempt,
+        Err(JoinError::Fault(fault)) => return Err(fault.into()),
+        Err(shut) => return return_to_own(login, room, (&user, device, &check), shut).await,
+    };
     let soon = check.expected_wait() <= login.patience;
     // In a task of its own: the attempt is resolved also when the client hangs up.
     let resolving =
@@ -100,6 +104,24 @@ async fn enter(login: &Arc<Login>, room: &Arc<Room>, credentials: Credentials) -
         return Ok(join_verified(login, room, &user, device).await?);
     }
     Ok(attempt.place(&login.queue, room, &user)?)
+}
+
+/// A line that takes nobody in keeps its own: they are told their place where the password is decided in time. Who has
+/// none is refused by the line itself; a wrong password is answered as anywhere, also where there is no such account.
+async fn return_to_own(
+    login: &Login,
+    room: &Arc<Room>,
+    (user, device, check): (&UserId, Device, &Check),
+    shut: JoinError,
+) -> Result<Place, LoginError> {
+    let soon = check.expected_wait() <= login.patience;
+    let verdict = if soon { check.verdict_within(login.patience).await } else { None };
+    match verdict {
+        Some(Verdict::Right { .. }) => Ok(queue::join(&login.queue, room, user, device).await?),
+        Some(Verdict::Wrong) => Err(LoginError::BadCredentials),
+        Some(Verdict::Limited { retry_after_seconds }) => Err(LoginError::Limited { retry_after_seconds }),
+        Some(Verdict::Unknown(_)) | None => Err(shut.into()),
+    }
 }
 
 /// The place of an account that was just checked. Its attempt put it in line; whoever is the first of the line need not

@@ -90,6 +90,39 @@ async fn an_attempt_that_was_given_up_has_its_number_once_its_password_is_found_
     service.assert_invariants().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_a_place_is_told_it_also_where_nobody_is_taken_in_and_nothing_is_remembered() {
+    let service = TestService::start(&[]).await;
+    service.set_room(&json!({ "capacity": 1 })).await;
+    let inside = service.visitor(1).await;
+    service.hold(&inside, 12345, "B1").await.is(200);
+    for number in 2..=6 {
+        service.token(number).await;
+    }
+    for state in ["draining", "closed"] {
+        service.set_room(&json!({ "state": state })).await;
+        let elsewhere = service.another().await;
+        let active = elsewhere.log_in("user00001", PASSWORD).await;
+        assert_eq!(active.is(200).text("status"), "active");
+        let waiting = elsewhere.log_in("user00002", PASSWORD).await;
+        assert_eq!((waiting.is(200).text("status"), &waiting.body["position"]), ("waiting", &json!(1)));
+        elsewhere.log_in("user00009", PASSWORD).await.refused(409, "room-closed");
+        let wrong = elsewhere.log_in("user00003", "not this one").await;
+        let unknown = elsewhere.log_in("nobody-at-all", "not this one").await;
+        assert_eq!(wrong.refused(401, "bad-credentials").body, unknown.refused(401, "bad-credentials").body);
+        hasty(&service).await.log_in("user00003", PASSWORD).await.refused(409, "room-closed");
+    }
+    service.set_room(&json!({ "state": "open" })).await;
+    let elsewhere = service.another().await;
+    for number in 2..=6 {
+        // Within seconds the limit is derived from the memory again.
+        service.redis(&["HSET", "anteroom:{main}:room", "queueLimit", "0"]);
+        let waiting = elsewhere.log_in(&user_name(number), PASSWORD).await;
+        assert_eq!((waiting.is(200).text("status"), &waiting.body["position"]), ("waiting", &json!(number - 1)));
+    }
+    service.assert_invariants().await;
+}
+
 /// No password is checked until what is returned is closed.
 async fn hold_checks(service: &TestService) -> PgConnection {
     let mut postgres = PgConnection::connect(&service.database_url).await.unwrap();
@@ -119,4 +152,9 @@ async fn position(service: &TestService, token: &str, expected: u64) {
         (place.is(200).body["position"] == expected).then_some(())
     })
     .await;
+}
+
+/// Another process on the same stores, where no login waits for its check.
+async fn hasty(service: &TestService) -> TestService {
+    TestService::on(&service.redis_url, &service.database_url, &[("login_wait_ms", "0")]).await
 }
