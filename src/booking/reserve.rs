@@ -10,7 +10,7 @@ use super::touched::{note_touched, touched, touched_lately};
 use crate::error::Fault;
 use crate::ids::{ReservationId, RoomName, ScheduleId, UserId};
 use crate::ledger::{self, Payment};
-use crate::queue::{self, Left, Room, Session, Who};
+use crate::queue::{self, Left, Room, Session};
 use crate::seats::{self, Asking, Cancel, HoldRefusal, Reservation, ReservationState, Schedule, Wanted};
 
 /// A reservation, held in Redis or paid in Postgres.
@@ -124,8 +124,8 @@ pub async fn cancel(booking: &Booking, user: &UserId, id: &ReservationId) -> Res
 
 /// Gives up place, visit and holds. A payment under way goes on.
 pub async fn leave(booking: &Booking, session: &Session) -> Result<Left, Fault> {
-    if let Who::Account(user) = &session.who {
-        free_holds(booking, Standing { user, room: &session.claims.room }).await;
+    if let Some(user) = queue::account_of(&booking.queue, session).await? {
+        free_holds(booking, Standing { user: &user, room: &session.claims.room }).await;
     }
     queue::leave(&booking.queue, session).await
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::memo::{Check, Session};
+use super::memo::{Check, Session, Who};
 use super::place::{self, Found, JoinError, Place, PollError, Status};
 use super::receipt::{self, Bearer, Own};
 use super::recovery::believing;
@@ -138,9 +138,28 @@ fn settle(queue: &Queue, room: &Room, attempt: &str, check: Check) {
     memo.forget();
 }
 
-pub(super) async fn withdraw(queue: &Queue, room: &Arc<Room>, attempt: &str) -> Result<Left, Fault> {
-    let waited = believing!(queue, room, |line| scripts::refuse_attempt(line, attempt, Undone::Withdrawn, LIFE_MS))?;
-    Ok(if waited { Left::Place } else { Left::Nothing })
+/// Withdraws an attempt; where its password was found right before that, its account leaves.
+pub(super) async fn withdraw(queue: &Queue, room: &Arc<Room>, session: &Session, attempt: &str) -> Result<Left, Fault> {
+    if believing!(queue, room, |line| scripts::refuse_attempt(line, attempt, Undone::Withdrawn, LIFE_MS))? {
+        return Ok(Left::Place);
+    }
+    let Some(user) = account_of(queue, session).await? else { return Ok(Left::Nothing) };
+    let left = believing!(queue, room, |line| scripts::leave(line, &user))?;
+    queue.memos.of(&room.name, user.as_str()).forget();
+    Ok(left)
+}
+
+/// The account that a session speaks for: of an attempt, the one that has its number once the password was found right.
+pub async fn account_of(queue: &Queue, session: &Session) -> Result<Option<UserId>, Fault> {
+    let attempt = match &session.who {
+        Who::Account(user) => return Ok(Some(user.clone())),
+        Who::Attempt(attempt) => attempt,
+    };
+    let room = queue.room_of(session)?;
+    match (believing!(queue, &room, |line| scripts::attempt_place(line, attempt))?, session.memo.check()) {
+        (AttemptStanding::Verified { user, .. }, _) | (AttemptStanding::Gone, Check::Right(user)) => Ok(Some(user)),
+        _ => Ok(None),
+    }
 }
 
 /// Where an attempt stands; once verified, where its account stands, with the account's token.

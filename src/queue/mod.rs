@@ -44,7 +44,9 @@ pub(crate) use admission::census;
 pub use admission::run;
 pub use advice::{Limit, Strain, advise, note_stock};
 pub use announce::announce;
-pub use attempts::{Attempt, RENEW_EVERY, drop_attempt, refuse_attempt, renew_attempt, take_attempt, verify_attempt};
+pub use attempts::{
+    Attempt, RENEW_EVERY, account_of, drop_attempt, refuse_attempt, renew_attempt, take_attempt, verify_attempt,
+};
 pub use change::{Base, Change, ChangeError, Changed, change, preview};
 pub use draw::{Draw, Lot, PublicDraw};
 pub use events::{EventId, ListenError, Listened, Listeners, Listening, listen};

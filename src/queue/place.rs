@@ -203,7 +203,7 @@ pub async fn leave(queue: &Queue, session: &Session) -> Result<Left, Fault> {
     let room = queue.room_of(session)?;
     let left = match &session.who {
         Who::Account(user) => believing!(queue, &room, |line| scripts::leave(line, user))?,
-        Who::Attempt(attempt) => attempts::withdraw(queue, &room, attempt).await?,
+        Who::Attempt(attempt) => attempts::withdraw(queue, &room, session, attempt).await?,
     };
     session.memo.forget();
     if left == Left::Visit {

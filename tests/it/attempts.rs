@@ -7,6 +7,7 @@ use anteroom::accounts::{self, Login, Password};
 use anteroom::cli::seed::user_name;
 use anteroom::cli::stores::RedisServer;
 use anteroom::ids::UserId;
+use deadpool_redis::redis;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 use tempfile::TempDir;
@@ -121,6 +122,39 @@ async fn who_has_a_place_is_told_it_also_where_nobody_is_taken_in_and_nothing_is
         assert_eq!((waiting.is(200).text("status"), &waiting.body["position"]), ("waiting", &json!(number - 1)));
     }
     service.assert_invariants().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaving_by_a_login_that_was_found_right_gives_up_the_accounts_place_and_holds() {
+    let service = TestService::start(&SETTINGS).await;
+    let inside = service.visitor(1).await;
+    service.hold(&inside, 12345, "B1").await.is(200);
+    let other = service.visitor(2).await;
+    service.set_room(&json!({ "capacity": 2 })).await;
+    let elsewhere = service.another().await;
+    for user in ["user00003", "user00001"] {
+        let attempt = found_right(&elsewhere, user).await;
+        let account = elsewhere.log_in(user, PASSWORD).await.is(200).text("token").to_owned();
+        elsewhere.get("/queue/position", &account).await.is(200);
+        elsewhere.post_openly("/queue/leave", &json!({ "token": attempt })).await.is(204);
+        for token in [&account, &attempt] {
+            let place = elsewhere.get("/queue/position", token).await;
+            assert_eq!(place.is(200).text("status"), "left", "it is forgotten what was told before");
+        }
+    }
+    service.until(&inside, "left").await;
+    service.hold(&other, 12345, "B1").await.is(200);
+    service.assert_invariants().await;
+}
+
+/// The token of a login whose password was found right, and that was not asked about since.
+async fn found_right(service: &TestService, user: &str) -> String {
+    let attempt = service.log_in(user, PASSWORD).await;
+    assert_eq!(attempt.is(200).text("status"), "verifying");
+    let fate = format!("anteroom:{{main}}:attempt:{}", claims_of(attempt.text("token")).sub);
+    let unknown = redis::Value::BulkString(b"?".to_vec());
+    until(async || (service.redis(&["GET", &fate]) != unknown).then_some(())).await;
+    attempt.text("token").to_owned()
 }
 
 /// No password is checked until what is returned is closed.
