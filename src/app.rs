@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
 use crate::booking::{self, Booking};
@@ -48,6 +49,8 @@ pub struct App {
     pub login: Arc<Login>,
     /// How long requests behind the gate take.
     pub booking_latency: Arc<Latency>,
+    /// Requests with an `Idempotency-Key`, which go on when their client hangs up.
+    pub under_way: TaskTracker,
     /// Cancelled when the process is asked to stop.
     pub stopping: CancellationToken,
 }
@@ -94,6 +97,7 @@ impl App {
             booking: Arc::new(booking),
             login: Arc::new(login),
             booking_latency: Arc::default(),
+            under_way: TaskTracker::new(),
             stopping: CancellationToken::new(),
         }))
     }
@@ -121,6 +125,8 @@ impl App {
 
     /// Finishes what was accepted, and ends every connection to Postgres.
     pub async fn close(&self) {
+        self.under_way.close();
+        self.under_way.wait().await;
         for room in self.queue.rooms() {
             if let Err(fault) = queue::flush_kept_visits(&self.queue, &room).await {
                 tracing::warn!(%fault, "visits with a hold may end before it");

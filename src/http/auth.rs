@@ -52,7 +52,7 @@ pub(super) async fn sign_up(
     // The body has a password in it: what is kept of it must not tell it to who reads Redis.
     let body_hash = app.seal.close(body_hash);
     let key = key.map(|key| Key::of_address(address, "sign-up", &key, &body_hash));
-    once(&app, key, async {
+    once(app, key, move |app| async move {
         accounts::sign_up(&app.accounts, &value.username, &value.password, address).await?;
         Ok((StatusCode::CREATED, axum::Json(SignedUp { user_id: value.username })).into_response())
     })

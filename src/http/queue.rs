@@ -50,8 +50,8 @@ pub(super) async fn leave(
     let key = key.filter(|_| matches!(session.who, Who::Account(_)));
     let what = format!("leave {}", session.claims.room);
     let key = key.map(|key| Key::new(&session.claims.sub, &what, &key, &[0; 32]));
-    once(&app, key, async {
-        booking::leave(&app.booking, session).await?;
+    once(app, key, move |app| async move {
+        booking::leave(&app.booking, caller.session()).await?;
         Ok(StatusCode::NO_CONTENT.into_response())
     })
     .await

@@ -39,6 +39,12 @@ pub(super) fn admission_required(place: Option<&Answer>) -> Problem {
     }
 }
 
+/// The caller has used as many keys as one may in a day.
+pub(super) fn too_many_keys(retry_after_seconds: u64) -> Problem {
+    let problem = Problem::new(Code::RateLimited).retry_after(retry_after_seconds.max(1));
+    problem.detail("So many Idempotency-Keys in a day are more than a visitor needs.")
+}
+
 impl From<TokenRefusal> for Problem {
     fn from(refusal: TokenRefusal) -> Self {
         match refusal {

@@ -272,7 +272,7 @@ pub(super) async fn reserve(
     account.leads_to(&app, Some(value.schedule_id)).await?;
     let key = key.map(|key| Key::new(account.user.as_str(), "reserve", &key, &body_hash));
     let digest = key.as_ref().map(|key| key.digest().to_owned());
-    once(&app, key, async {
+    once(app, key, move |app| async move {
         let standing = Standing { user: &account.user, room: account.room() };
         let reserved = booking::reserve(&app.booking, standing, value.schedule_id, &wanted, digest.as_deref()).await?;
         Ok(axum::Json(ReservationBody::from(&reserved)).into_response())
@@ -338,7 +338,7 @@ pub(super) async fn cancel(
     account.leads_to(&app, id.schedule()).await?;
     let route = format!("cancel {id}");
     let key = key.map(|key| Key::new(account.user.as_str(), &route, &key, &[0; 32]));
-    once(&app, key, async {
+    once(app, key, move |app| async move {
         cancelled(booking::cancel(&app.booking, &account.user, &id).await?)?;
         Ok(StatusCode::NO_CONTENT.into_response())
     })

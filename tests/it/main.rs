@@ -27,6 +27,7 @@ mod invariants;
 mod leaving;
 mod ledger;
 mod monitoring;
+mod once;
 mod openapi;
 mod operators;
 mod own_reservations;

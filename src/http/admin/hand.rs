@@ -65,7 +65,7 @@ pub(in crate::http) async fn admit(
         return Err(Problem::invalid("count", "is 1 to 10000"));
     }
     let reason = told(reason)?;
-    once(&app, &format!("admit {name}"), (key, body_hash), async {
+    once(app, &format!("admit {name}"), (key, body_hash), move |app| async move {
         let done = queue::admit_now(&app.queue, &room, count, reason.as_deref()).await?;
         Ok(axum::Json(AdmittedBody { done, count }).into_response())
     })
@@ -122,7 +122,7 @@ pub(in crate::http) async fn remove(
 ) -> Result<Response, Problem> {
     let room = known(&app, &name)?;
     let reason = told(reason)?;
-    once(&app, &format!("remove {name} {user}"), (key, [0; 32]), async {
+    once(app, &format!("remove {name} {user}"), (key, [0; 32]), move |app| async move {
         if booking::remove(&app.booking, &room, &user, reason.as_deref()).await? {
             Ok(StatusCode::NO_CONTENT.into_response())
         } else {

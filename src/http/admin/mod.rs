@@ -68,12 +68,15 @@ fn version(headers: &HeaderMap) -> Option<i64> {
 }
 
 /// Does something once for an `Idempotency-Key`; `what` names it and what it is done to.
-async fn once(
-    app: &App,
+async fn once<W>(
+    app: Shared,
     what: &str,
     key: (Option<String>, [u8; 32]),
-    work: impl Future<Output = Result<Response, Problem>>,
-) -> Result<Response, Problem> {
+    work: impl FnOnce(Shared) -> W + Send + 'static,
+) -> Result<Response, Problem>
+where
+    W: Future<Output = Result<Response, Problem>> + Send + 'static,
+{
     let (key, body_hash) = key;
     // Boxed: a change goes through both stores, and its future is large.
     Box::pin(idempotency::once(app, key.map(|key| Key::new(OPERATORS, what, &key, &body_hash)), work)).await

@@ -78,7 +78,7 @@ pub(in crate::http) async fn add_concert(
     Json { value, body_hash }: Json<ConcertBody>,
 ) -> Result<Response, Problem> {
     let reason = told(value.reason)?;
-    once(&app, "add-concert", (key, body_hash), async {
+    once(app, "add-concert", (key, body_hash), move |app| async move {
         let made = seats::put_concert(&app.seats, None, &value.title, reason.as_deref()).await?;
         Ok((StatusCode::CREATED, axum::Json(made)).into_response())
     })
@@ -99,7 +99,7 @@ pub(in crate::http) async fn put_concert(
 ) -> Result<Response, Problem> {
     let id = value.concert_id.ok_or_else(|| Problem::invalid("concertId", "is missing"))?;
     let reason = told(value.reason)?;
-    once(&app, "put-concert", (key, body_hash), async {
+    once(app, "put-concert", (key, body_hash), move |app| async move {
         let put = seats::put_concert(&app.seats, Some(id), &value.title, reason.as_deref()).await?;
         Ok(axum::Json(put).into_response())
     })
@@ -169,7 +169,7 @@ pub(in crate::http) async fn add_schedule(
     if value.sections.is_none() {
         return Err(Problem::invalid("sections", "is missing"));
     }
-    once(&app, "add-schedule", (key, body_hash), async {
+    once(app, "add-schedule", (key, body_hash), move |app| async move {
         let made = seats::put_performance(&app.seats, &value.wish(None), reason.as_deref()).await?;
         Ok((StatusCode::CREATED, axum::Json(made)).into_response())
     })
@@ -190,7 +190,7 @@ pub(in crate::http) async fn put_schedule(
 ) -> Result<Response, Problem> {
     let id = value.schedule_id.ok_or_else(|| Problem::invalid("scheduleId", "is missing"))?;
     let reason = told(value.reason.take())?;
-    once(&app, "put-schedule", (key, body_hash), async {
+    once(app, "put-schedule", (key, body_hash), move |app| async move {
         let put = seats::put_performance(&app.seats, &value.wish(Some(id)), reason.as_deref()).await?;
         Ok(axum::Json(put).into_response())
     })

@@ -142,7 +142,7 @@ pub(in crate::http) async fn change(
 ) -> Result<Response, Problem> {
     let Terms { version, key, dry_run } = terms;
     let order = Order { version, change: value, base: Base::Present, dry_run };
-    once(&app, &format!("change-room {name}"), (key, body_hash), order.carry_out(&app, &name)).await
+    once(app, &format!("change-room {name}"), (key, body_hash), move |app| order.carry_out(app, name)).await
 }
 
 /// Makes a room, or sets it anew: what is not given becomes the default. With `If-Match`, only if nobody changed the room
@@ -166,7 +166,7 @@ pub(in crate::http) async fn replace(
     let name = RoomName::parse(&name).map_err(|e| Problem::invalid("room", e.0))?;
     let Terms { version, key, dry_run } = terms;
     let order = Order { version, change: value, base: Base::Defaults, dry_run };
-    once(&app, &format!("put-room {name}"), (key, body_hash), order.carry_out(&app, &name)).await
+    once(app, &format!("put-room {name}"), (key, body_hash), move |app| order.carry_out(app, name)).await
 }
 
 /// What is done to a room with one word.
@@ -242,7 +242,7 @@ pub(in crate::http) async fn say(
     let Terms { version, key, dry_run } = terms;
     let order = Order { version, change, base: Base::Present, dry_run };
     let what = format!("{} {name}", verb.name());
-    once(&app, &what, (key, body_hash), order.carry_out(&app, &name)).await
+    once(app, &what, (key, body_hash), move |app| order.carry_out(app, name)).await
 }
 
 /// A change that was asked for.
@@ -254,13 +254,13 @@ struct Order {
 }
 
 impl Order {
-    async fn carry_out(self, app: &Shared, name: &RoomName) -> Result<Response, Problem> {
+    async fn carry_out(self, app: Shared, name: RoomName) -> Result<Response, Problem> {
         let Self { version, change, base, dry_run } = self;
         if dry_run {
-            let changed = queue::preview(&app.queue, name, version, &change, base).await?;
-            return Ok(axum::Json(foresee(app, name, &changed)).into_response());
+            let changed = queue::preview(&app.queue, &name, version, &change, base).await?;
+            return Ok(axum::Json(foresee(&app, &name, &changed)).into_response());
         }
-        let (changed, room) = queue::change(&app.queue, name, version, &change, base).await?;
+        let (changed, room) = queue::change(&app.queue, &name, version, &change, base).await?;
         let mut response = RoomBody::new(&room, changed.after).reply();
         if changed.before.is_none() {
             *response.status_mut() = StatusCode::CREATED;
