@@ -122,7 +122,8 @@ codes! {
         "No more places can be given at the moment. Try again after the time in Retry-After.";
     Unavailable "unavailable" SERVICE_UNAVAILABLE "The service cannot do this at the moment"
         "Something that the service depends on does not answer. Nothing was changed unless a later answer says so. Try \
-         again after the time in Retry-After; places in line are kept.";
+         again after the time in Retry-After; places in line are kept. A charge that may have counted has its own \
+         detail.";
     Overloaded "overloaded" SERVICE_UNAVAILABLE "Too many requests are under way"
         "Requests of this kind are at their limit. Nothing was done. Try again after the time in Retry-After.";
 }

@@ -16,6 +16,10 @@ use crate::token::TokenRefusal;
 /// When to try again to listen, where an account has too many streams: one may have ended by then.
 const STREAMS_RETRY_SECONDS: u64 = 15;
 
+/// What to do where nobody knows whether points moved.
+const OUTCOME_UNKNOWN: &str = "Whether the points moved is not known yet. Repeat the request with the same \
+                               Idempotency-Key, so that it counts once; without one, look at the balance first.";
+
 /// JSON that is ready.
 pub(super) fn json(body: Bytes) -> Response {
     ([(axum::http::header::CONTENT_TYPE, "application/json")], pieces::body(body)).into_response()
@@ -177,7 +181,9 @@ impl From<Refusal> for Problem {
             Refusal::UnknownAccount => Self::new(Code::InvalidToken).detail("There is no such account."),
             Refusal::NotTheirs => Self::new(Code::UnknownReservation),
             Refusal::AttemptVoid => Self::busy(Code::PaymentInFlight),
-            Refusal::Unknown => Self::busy(Code::Unavailable).cause("Postgres was lost during a commit"),
+            Refusal::Unknown => {
+                Self::busy(Code::Unavailable).detail(OUTCOME_UNKNOWN).cause("Postgres was lost during a commit")
+            }
             Refusal::Fault(fault) => fault.into(),
         }
     }

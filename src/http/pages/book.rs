@@ -3,12 +3,10 @@
 use std::sync::{Arc, LazyLock};
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
 use super::super::body::Form;
-use super::super::caller::Shared;
 use super::super::problem::{Code, Problem};
 use super::super::request::{Path, Query};
 use super::guest::{Guest, Inside, Outside, see};
@@ -19,7 +17,7 @@ use super::words::{Book, Words, fill, grouped};
 use crate::booking::{self, Reserved};
 use crate::clock;
 use crate::ids::{Points, ReservationId, ScheduleId};
-use crate::ledger;
+use crate::ledger::{self, Refusal};
 use crate::seats::{self, Cancel, ReservationState, Schedule};
 
 pub(super) static CSS: LazyLock<String> = LazyLock::new(|| squeezed(include_str!("../../../web/book.css")));
@@ -191,17 +189,30 @@ struct ReservationPage<'a> {
     /// What is missing, if anything is.
     shortfall: i64,
     said: Option<&'static str>,
-    /// Names the charge of this form: sent twice, it counts once.
-    key: String,
+    charge: Charging,
 }
+
+/// What the form for a charge is filled in with.
+struct Charging {
+    /// Names the charge: sent twice, it counts once.
+    key: String,
+    amount: i64,
+    /// Whether it is one that was sent before: with another amount it would be another charge.
+    again: bool,
+}
+
+/// Said where nobody knows whether a charge counted.
+const NOT_KNOWN: &str = "charge-not-known";
 
 /// What the step before had to say.
 #[derive(Deserialize)]
-pub(super) struct Said {
+pub(super) struct LastStep {
     said: Option<String>,
+    key: Option<String>,
+    amount: Option<i64>,
 }
 
-impl Said {
+impl LastStep {
     fn words(&self, words: &Book) -> Option<&'static str> {
         Some(match self.said.as_deref()? {
             "charged" => words.said_charged,
@@ -209,8 +220,16 @@ impl Said {
             "insufficient-points" => words.said_insufficient,
             "seat-sold" => words.said_sold,
             "payment-in-flight" => words.confirming,
+            NOT_KNOWN => words.said_not_known,
             _ => words.said_other,
         })
+    }
+
+    /// A charge of which nobody knows whether it counted is offered again as the same one.
+    fn charging(self) -> Option<Charging> {
+        let (key, amount) = (self.key?, self.amount?);
+        let same = self.said.is_some_and(|said| said == NOT_KNOWN) && is_charge(&key, amount);
+        same.then_some(Charging { key, amount, again: true })
     }
 }
 
@@ -218,12 +237,13 @@ impl Said {
 pub(super) async fn reservation(
     guest: Guest,
     Path(id): Path<ReservationId>,
-    Query(said): Query<Said>,
+    Query(last): Query<LastStep>,
 ) -> Result<Response, Outside> {
     let found = booking::find(&guest.app.booking, &guest.user, &id).await?;
     let stand = Stand::of(&found.ok_or_else(|| Problem::new(Code::UnknownReservation))?);
     let (shop, words, balance) = (Shop::of(&guest), &guest.words.book, balance(&guest).await?);
     let schedule = guest.app.seats.schedule(stand.schedule);
+    let shortfall = (stand.amount.0 - balance.0).max(0);
     let template = ReservationPage {
         words: shop.words,
         frame: &shop.frame,
@@ -234,9 +254,9 @@ pub(super) async fn reservation(
         total: points(words.points, stand.amount),
         pay: points(words.pay, stand.amount),
         balance: points(words.points, balance),
-        shortfall: (stand.amount.0 - balance.0).max(0),
-        said: said.words(words),
-        key: shop.frame.nonce.clone(),
+        shortfall,
+        said: last.words(words),
+        charge: last.charging().unwrap_or(Charging { key: shop.frame.nonce.clone(), amount: shortfall, again: false }),
         stand,
     };
     shop.send(&template, &guest)
@@ -279,19 +299,32 @@ fn is_key(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
+/// Whether these may be a form's.
+fn is_charge(key: &str, amount: i64) -> bool {
+    (1..=CHARGE_AT_MOST).contains(&amount) && is_key(key)
+}
+
 /// Adds points, once for a form.
-pub(super) async fn charge(
-    State(app): State<Shared>,
-    Inside(guest): Inside,
-    Form(form): Form<Charge>,
-) -> Result<Response, Outside> {
-    let fits = (1..=CHARGE_AT_MOST).contains(&form.amount) && is_key(&form.key);
+pub(super) async fn charge(Inside(guest): Inside, Form(form): Form<Charge>) -> Result<Response, Outside> {
+    let Charge { amount, key, reservation } = form;
+    let said = if is_charge(&key, amount) { add_points(&guest, &key, amount).await } else { "other".into() };
+    Ok(see(&format!("/book/reservations/{reservation}?said={said}")))
+}
+
+/// Gives what there is to say of it. Where nothing is decided, this charge or an earlier one of the same form may have
+/// counted: the form comes again with its key.
+async fn add_points(guest: &Guest, form_key: &str, amount: i64) -> String {
     let mut body_hash = [0; 32];
-    body_hash[..8].copy_from_slice(&form.amount.to_be_bytes());
-    let key = ledger::Key { route: "book".into(), key: form.key, body_hash };
-    let charged = fits && ledger::charge(&app.ledger, &guest.user, Points(form.amount), Some(key)).await.is_ok();
-    let said = if charged { "charged" } else { "other" };
-    Ok(see(&format!("/book/reservations/{}?said={said}", form.reservation)))
+    body_hash[..8].copy_from_slice(&amount.to_be_bytes());
+    let key = ledger::Key { route: "book".into(), key: form_key.to_owned(), body_hash };
+    match ledger::charge(&guest.app.ledger, &guest.user, Points(amount), Some(key)).await {
+        Ok(_) => "charged".to_owned(),
+        Err(Refusal::Unknown | Refusal::Fault(_)) => {
+            let key: String = form_urlencoded::byte_serialize(form_key.as_bytes()).collect();
+            format!("{NOT_KNOWN}&key={key}&amount={amount}")
+        }
+        Err(_) => "other".to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anteroom::config::Config;
 use anteroom::ids::{Points, ReservationId};
 use anteroom::ledger::{self, Ledger, PayOrder, Refusal, Settings, Settled};
+use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
 
 use super::proxy::{Cut, Proxy};
@@ -197,4 +198,27 @@ async fn settling_another_attempt_of_a_paid_reservation_finds_the_payment() {
     let settled = ledger::settle_unknown(&ledger, &reservation(), "other").await.unwrap();
     assert_eq!(settled, Settled::Paid(paid.payment));
     house.sound(&ledger).await;
+}
+
+/// Red when a charge that may have counted is told as one that did not, and is to be sent again: it would count twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_charges_hears_that_the_outcome_is_not_known_and_what_to_do() {
+    let direct = database().await;
+    let proxy = Proxy::before(&direct).await;
+    // The charge is sent again for twice this and two seconds, until its outcome counts as unknown.
+    let service = TestService::fresh(&redis_database(), &proxy.url, &[("database_statement_ms", "500")]).await;
+    let visitor = service.visitor(1).await;
+    let mut blocker = PgConnection::connect(&direct).await.unwrap();
+    for statement in ["begin", "select from accounts where user_id = 'user00001' for update"] {
+        blocker.execute(statement).await.unwrap();
+    }
+    proxy.arm(Cut::Lost);
+    let charge = async || service.post_once("/points/charge", &visitor, "key", &json!({ "amount": 5 })).await;
+    let unknown = charge().await;
+    let told = unknown.refused(503, "unavailable").text("detail");
+    assert!(told.contains("not known yet") && told.contains("the same Idempotency-Key"), "{told}");
+    blocker.execute("rollback").await.unwrap();
+    charge().await.is(200);
+    assert_eq!(service.balance(&visitor).await, 1_000_005);
+    service.assert_invariants().await;
 }

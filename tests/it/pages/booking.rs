@@ -3,9 +3,11 @@
 use reqwest::header::LOCATION;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::json;
+use sqlx::{Connection, Executor, PgConnection};
 
 use super::browser::{Browser, view};
 use crate::support::TestService;
+use crate::support::service::PASSWORD;
 
 /// Where an answer leads.
 fn leads(answer: &Response) -> &str {
@@ -49,6 +51,42 @@ async fn a_browser_books_with_forms_alone() {
     browser.post("/wait/main/leave", "").await;
     assert!(browser.page(&reservation).await.contains("<h1>Paid</h1>"), "a receipt needs no visit");
     assert_eq!(leads(&browser.send(browser.request(Method::GET, "/book")).await), "/wait/main?return=%2Fbook");
+    service.assert_invariants().await;
+}
+
+/// Red when a charge that is not decided is offered again under another key: pressed again, it would count twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_charge_that_is_not_decided_is_offered_again_as_the_same_one() {
+    let service = TestService::start(&[("database_statement_ms", "500")]).await;
+    let account = json!({ "username": "poor", "password": PASSWORD });
+    service.post_openly("/auth/users", &account).await.is(201);
+    let mut browser = Browser::new(&service);
+    browser.join("poor", "admitted").await;
+    let reservation = leads(&browser.post("/book/seats/12345", "seat=B2").await).to_owned();
+    let id = reservation.rsplit('/').next().unwrap();
+    let form = format!("amount=7&key=%3Conce%26%22%3E&reservation={id}");
+    let mut blocker = PgConnection::connect(&service.database_url).await.unwrap();
+    for statement in ["begin", "select from accounts where user_id = 'poor' for update"] {
+        blocker.execute(statement).await.unwrap();
+    }
+    let undecided = leads(&browser.post("/book/points", &form).await).to_owned();
+    assert_eq!(undecided, format!("{reservation}?said=charge-not-known&key=%3Conce%26%22%3E&amount=7"));
+    let page = browser.page(&undecided).await;
+    assert!(page.contains("We do not know yet whether the points were charged."), "{page}");
+    assert!(page.contains("name=\"key\" value=\"&#60;once&#38;&#34;&#62;\""), "the same key, and no markup: {page}");
+    assert!(page.contains("value=\"7\" readonly"), "with another amount it would be another charge: {page}");
+    blocker.execute("rollback").await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(leads(&browser.post("/book/points", &form).await), format!("{reservation}?said=charged"));
+    }
+    let balance = "select balance from accounts where user_id = 'poor'";
+    assert_eq!(service.number(balance).await, 7, "pressed again, it counts once");
+    for wrong in ["key=&amount=7", "key=a+b&amount=7", "key=once&amount=0", "key=once"] {
+        let page = browser.page(&format!("{reservation}?said=charge-not-known&{wrong}")).await;
+        assert!(!page.contains("readonly") && !page.contains("value=\"once\""), "{wrong}: {page}");
+    }
+    let other = browser.page(&format!("{reservation}?said=other&key=once&amount=7")).await;
+    assert!(!other.contains("value=\"once\""), "a decided one is offered anew: {other}");
     service.assert_invariants().await;
 }
 

@@ -167,6 +167,8 @@ pub(super) const WORDS: Words = Words {
         said_other: "This did not work, and nothing was paid. Please try again.",
         said_cancelled: "The seats are given up.",
         said_charged: "Charged.",
+        said_not_known: "We do not know yet whether the points were charged. Please look at your points in a moment. \
+                         If you charge here again, it counts once.",
         said_sold: "The seats were sold to another payment. Nothing was paid.",
         said_limit: "That is more seats of this performance than one account may have.",
         row: "Row {n}",

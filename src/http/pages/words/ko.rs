@@ -181,6 +181,7 @@ pub(super) const WORDS: Words = Words {
         said_other: "처리하지 못했습니다. 결제된 것은 없습니다. 다시 해 주세요.",
         said_cancelled: "좌석을 놓았습니다.",
         said_charged: "충전했습니다.",
+        said_not_known: "포인트가 충전되었는지 아직 알 수 없습니다. 잠시 뒤에 내 포인트를 확인해 주세요. 여기서 다시 충전해도 한 번만 충전됩니다.",
         said_sold: "좌석이 다른 결제로 팔렸습니다. 결제된 것은 없습니다.",
         said_limit: "한 계정이 이 공연에서 가질 수 있는 좌석 수를 넘었습니다.",
         row: "{n}열",

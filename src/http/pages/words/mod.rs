@@ -172,6 +172,7 @@ pub(super) struct Book {
     pub(super) said_other: &'static str,
     pub(super) said_cancelled: &'static str,
     pub(super) said_charged: &'static str,
+    pub(super) said_not_known: &'static str,
     pub(super) said_sold: &'static str,
     pub(super) said_limit: &'static str,
     pub(super) row: &'static str,
