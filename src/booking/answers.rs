@@ -8,8 +8,9 @@ use sha2::{Digest, Sha256};
 
 use super::Booking;
 use crate::error::Fault;
-use crate::limits;
+use crate::ids::UserId;
 use crate::store::scripts::booking::{self as scripts, Answer, Earlier, KeyLimit, Keyed};
+use crate::{ledger, limits};
 
 /// A claim whose request was lost in a crash is void after this long, ms: longer than any request takes.
 const VOID_AFTER_MS: i64 = 30_000;
@@ -77,6 +78,21 @@ pub async fn claim_key(booking: &Booking, key: &Key) -> Result<Claimed, Fault> {
         Earlier::InFlight => Claimed::InFlight,
         Earlier::Answered { status, answer } => Claimed::Answered(status, answer),
     })
+}
+
+/// How long a caller has to wait for another key, in seconds, whose answer is to be kept in Postgres: each is a row
+/// there for a day. Where Redis does not count, nobody waits, for who asks is to learn how a payment ended.
+pub(super) async fn wait_for_key(booking: &Booking, user: &UserId, key: &ledger::Key) -> Option<u64> {
+    let key = Key::new(user.as_str(), &key.route, &key.key, &key.body_hash);
+    match claim_key(booking, &key).await {
+        Ok(Claimed::Limited { retry_after_seconds }) => Some(retry_after_seconds),
+        // The claim ends by itself: whether the key was used before, Postgres says.
+        Ok(_) => None,
+        Err(fault) => {
+            tracing::warn!(%fault, "a key of a payment is not counted");
+            None
+        }
+    }
 }
 
 /// Keeps the answer to the request that claimed a key.

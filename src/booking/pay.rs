@@ -7,6 +7,7 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::Booking;
+use super::answers::wait_for_key;
 use super::owned::own_payment;
 use super::reserve::{find_held, paid};
 use crate::error::Fault;
@@ -50,6 +51,12 @@ pub enum PayError {
     /// The key was used with another body.
     #[error("the Idempotency-Key was used with another body")]
     KeyReused,
+    /// The caller has used as many keys as one may in a day.
+    #[error("too many Idempotency-Keys")]
+    TooManyKeys {
+        /// When to try again.
+        retry_after_seconds: u64,
+    },
     /// The answer kept under the key was this refusal.
     #[error("answered before: {0}")]
     Before(Box<PayError>),
@@ -256,10 +263,19 @@ impl Payer {
     async fn keep_found(&self, found: Paid, key: Option<Key>) -> Result<Paid, PayError> {
         let Some(key) = key else { return Ok(found) };
         let answer = json!({ PAID_BEFORE: true, "balance": found.balance });
-        match ledger::record(&self.booking.ledger, &self.user, key, answer.clone()).await? {
+        match self.record(key, answer.clone()).await? {
             Recorded::Answer(kept) if kept == answer => Ok(found),
             first => self.replay(first).await,
         }
+    }
+
+    /// Keeps an answer that is no payment: one may ask for it without end, so the keys are counted. Nothing that moves
+    /// points waits for that.
+    async fn record(&self, key: Key, answer: Value) -> Result<Recorded, PayError> {
+        if let Some(retry_after_seconds) = wait_for_key(&self.booking, &self.user, &key).await {
+            return Err(PayError::TooManyKeys { retry_after_seconds });
+        }
+        Ok(ledger::record(&self.booking.ledger, &self.user, key, answer).await?)
     }
 
     /// What is kept under the request's key, where it has one.
@@ -315,7 +331,7 @@ impl Payer {
     /// A refusal, kept under its key. Who used the key at the same time may have been the first.
     async fn keep(&self, refusal: PayError, key: Option<Key>) -> Result<Paid, PayError> {
         let (Some(key), Some(answer)) = (key, write_refusal(&refusal)) else { return Err(refusal) };
-        match ledger::record(&self.booking.ledger, &self.user, key, answer.clone()).await? {
+        match self.record(key, answer.clone()).await? {
             Recorded::Answer(kept) if kept == answer => Err(refusal),
             first => self.replay(first).await,
         }

@@ -149,8 +149,8 @@ impl From<Paid> for Receipt {
 }
 
 refusals!(PayRefusals: InvalidToken, TokenExpired, UserMismatch, NotAdmitted, InsufficientPoints, UnknownReservation,
-    SeatSold, PaymentInFlight, HoldExpired, AmountMismatch, ValidationFailed, MalformedBody, IdempotencyKeyReused,
-    IdempotencyKeyInFlight);
+    SeatSold, PaymentInFlight, HoldExpired, AmountMismatch, ValidationFailed, MalformedBody, RateLimited,
+    IdempotencyKeyReused, IdempotencyKeyInFlight);
 
 /// Pays a reservation. Paying a paid one again returns the same payment.
 #[utoipa::path(

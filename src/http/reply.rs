@@ -163,6 +163,7 @@ impl From<PayError> for Problem {
             PayError::SeatSold(seats) => Self::new(Code::SeatSold).with("seats", seats),
             PayError::InFlight => Self::busy(Code::PaymentInFlight),
             PayError::KeyReused => Self::new(Code::IdempotencyKeyReused),
+            PayError::TooManyKeys { retry_after_seconds } => too_many_keys(retry_after_seconds),
             PayError::Before(before) => Self::from(*before),
             PayError::Fault(fault) => fault.into(),
         }

@@ -66,6 +66,33 @@ async fn a_payment_found_under_a_key_is_told_again_with_the_balance_of_the_first
     assert_eq!(of_an_earlier_version.is(200).body["balance"], 996_100);
 }
 
+/// Red without the look at `keys_used` before such an answer is kept: whoever ever paid writes rows without end, and needs
+/// no visit for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn asking_again_for_a_payment_under_new_keys_is_limited_and_paying_is_not() {
+    const ROWS: &str = "select count(*) from idempotency_keys where user_id = 'user00001' and route = 'pay'";
+    let service = TestService::start(&[]).await;
+    let visitor = service.visitor(1).await;
+    let (held, later) = (service.hold(&visitor, 12345, "B1").await, service.hold(&visitor, 12345, "B3").await);
+    service.pay(&visitor, held.is(200)).await.is(200);
+    service.redis(&["SET", "anteroom:{u:user00001}:keys", "999", "EX", "3600"]);
+    let ask =
+        async |key: &str, held: &Answer| service.post_once("/reservations/pay", &visitor, key, &order(held)).await;
+    ask("last", &held).await.is(200);
+    let wrong = json!({ "reservationId": later.is(200).text("reservationId"), "amount": 1 });
+    for (key, body) in [("paid", &order(&held)), ("wrong", &wrong)] {
+        let refused = service.post_once("/reservations/pay", &visitor, key, body).await;
+        let seconds: u64 = refused.refused(429, "rate-limited").header("retry-after").parse().unwrap();
+        assert!((3_000..=3_600).contains(&seconds), "when keys are counted anew: {seconds}");
+    }
+    assert!(ask("last", &held).await.is(200).replayed(), "a key that was used is none that is new");
+    service.pay(&visitor, &held).await.is(200);
+    assert_eq!(service.number(ROWS).await, 1);
+    assert!(!ask("another", &later).await.is(200).replayed());
+    assert_eq!(service.number(ROWS).await, 2);
+    service.assert_invariants().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn too_few_points_are_told_and_kept_under_the_key() {
     let service = TestService::start(&[]).await;
