@@ -17,8 +17,8 @@
 -- ARGV[7..] seats, in the order of their keys
 --
 -- Answers: 'lost'; 'unknown' (there is none, or it is another's); 'confirmed'; 'sold' then each seat that is sold to
--- another (not while a payment runs: that one Postgres ends); 'over' (cancelled); 'amount' amount (the client means
--- another); 'begun' attempt (this one, or the one that runs already); 'expired'.
+-- another within the hold's time (not while a payment runs: that one Postgres ends); 'over' (cancelled); 'amount'
+-- amount (the client means another); 'begun' attempt (this one, or the one that runs already); 'expired'.
 -- Cost: O(seats · log n).
 
 local meta, held, own, reservation, paying, sold = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
@@ -35,14 +35,16 @@ end
 if told[2] == 'confirmed' then
   return {'confirmed'}
 end
-local lost = {}
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local expiry, lost = tonumber(told[4]), {}
 for i = FIRST_SEAT, #ARGV do
   local owner = redis.call('HGET', sold, ARGV[i])
   if owner and owner ~= id then
     lost[#lost + 1] = ARGV[i]
   end
 end
-if #lost > 0 and told[2] ~= 'paying' then
+if #lost > 0 and expiry > now and told[2] ~= 'paying' then
   return {'sold', unpack(lost)}
 end
 if told[2] == 'cancelled' then
@@ -54,10 +56,6 @@ end
 if told[2] == 'paying' then
   return {'begun', told[5]}
 end
-
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local expiry = tonumber(told[4])
 if expiry <= now then
   return {'expired'}
 end

@@ -212,7 +212,7 @@ impl Walk {
         let lost: Vec<_> =
             held.seats.iter().filter(|seat| self.sold.get(*seat).is_some_and(|by| *by != id)).cloned().collect();
         match (held.state, answer[0].as_str()) {
-            (State::Held | State::Cancelled, word) if word == "sold" || !lost.is_empty() => {
+            (State::Held | State::Cancelled, word) if word == "sold" || !held.over && !lost.is_empty() => {
                 assert_eq!((word, &answer[1..]), ("sold", lost.as_slice()), "{id} {held:?}");
                 self.seen.note("sold to another");
             }
