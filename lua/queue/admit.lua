@@ -30,8 +30,7 @@ if told[1] ~= ARGV[1] then return {'lost'} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local open = (told[2] == 'open' or told[2] == 'draining') and now >= math.max(told[7], told[11])
-  and now < tonumber(told[12])
-  and now - (told[17] or now) <= STOPPED_MS -- a call that comes late, after a time in which nobody was heard
+  and now < tonumber(told[12]) and now - (told[17] or now) <= STOPPED_MS -- not late, after nobody was heard
 local admitted, passed = 0, 0
 local function take(line, most)
   local chosen = redis.call('ZRANGE', line, 0, math.min(CHUNK, most) - 1, 'WITHSCORES')

@@ -1,9 +1,8 @@
 #!lua flags=allow-oom
--- Ends visits past their time, recalls the offer of those never claimed, and gives up places kept too long. Where the room
--- is closed the line ends as well, but for those who are still there.
+-- Ends visits past their time, recalls the offer of those never claimed, and gives up places kept too long.
 --
--- While no process called this, none heard anybody either. So after such a time nobody is let in, set aside, or ended for
--- their silence, until all who are there could ask again: as after a loss.
+-- While no process called this, none heard anybody either. After such a time, as after a loss, nobody is let in, set aside,
+-- or ended for their silence until all who are there could ask again.
 --
 -- KEYS[1] hash: the room's settings and counters
 -- KEYS[2] zset: present, userId → until when it counts as present, ms
@@ -18,53 +17,40 @@
 -- KEYS[11] zset: paid, userId → when it last paid, ms
 -- KEYS[12] zset: phones, userId → until when it is remembered that it came by phone, ms
 -- KEYS[13] zset: waiting, userId → number
--- KEYS[14] zset: recalled, userId → number: back at an earlier place that the positions of others do not count
 -- ARGV[1] incarnation
 -- ARGV[2] how many of each kind to end at most
 -- ARGV[3] how long a token lives: what was noted longer ago matters to none, ms
 --
 -- Answers: 'lost'; 'ended' visits over, visits idle, visits never claimed, kept places given up.
--- Cost: O(log n) for each that ends, at most nine times ARGV[2].
+-- Cost: O(log n) for each that ends, at most eight times ARGV[2].
 
 local room, present, aside, grace, visits = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local active, idle, pending, left, returned, paid = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local phones, waiting, recalled, most = KEYS[12], KEYS[13], KEYS[14], ARGV[2]
-local STOPPED_MS, BACK_MS = 5000, 13000
+local phones, waiting, most, STOPPED_MS, BACK_MS = KEYS[12], KEYS[13], ARGV[2], 5000, 13000
 
-local told = redis.call('HMGET', room, 'incarnation', 'graceMs', 'phoneGraceMs', 'ranAt', 'admitFrom', 'state', 'closesAt')
+local told = redis.call('HMGET', room, 'incarnation', 'graceMs', 'phoneGraceMs', 'ranAt', 'admitFrom')
 if told[1] ~= ARGV[1] then return {'lost'} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local from = tonumber(told[5])
-if now - (told[4] or now) > STOPPED_MS then
-  local there = redis.call('HLEN', visits)
-  for _, line in ipairs({waiting, aside, pending}) do there = there + redis.call('ZCARD', line) end
-  from = there > 0 and math.max(from, now + BACK_MS) or from
-  redis.call('HSET', room, 'admitFrom', string.format('%.0f', from))
-end
-redis.call('HSET', room, 'ranAt', string.format('%.0f', now))
-local heard = now >= from
+local from, there = tonumber(told[5]), redis.call('HLEN', visits)
+for _, line in ipairs({waiting, aside, pending}) do there = there + redis.call('ZCARD', line) end
+if now - (told[4] or now) > STOPPED_MS and there > 0 then from = math.max(from, now + BACK_MS) end
+redis.call('HSET', room, 'ranAt', string.format('%.0f', now), 'admitFrom', string.format('%.0f', from))
 local function due(line, before)
   return redis.call('ZRANGEBYSCORE', line, '-inf', before, 'LIMIT', 0, most)
 end
+local function silent(line) return now >= from and due(line, now) or {} end
 local function ended(user)
   -- Should the line be set up again, tokens from before must not bring back who had their turn.
   redis.call('ZADD', returned, now, user)
   redis.call('HINCRBY', room, 'ended', 1)
   redis.call('HDEL', visits, user)
-  redis.call('ZREM', phones, user)
-end
-local function end_visit(user)
-  ended(user)
-  for _, line in ipairs({idle, active}) do redis.call('ZREM', line, user) end
+  for _, line in ipairs({phones, idle, active}) do redis.call('ZREM', line, user) end
 end
 
-local over = due(active, now)
-for _, user in ipairs(over) do
-  end_visit(user)
-end
-local idled, unclaimed = 0, 0
-for _, user in ipairs(heard and due(idle, now) or {}) do
+local over, idled, unclaimed = due(active, now), 0, 0
+for _, user in ipairs(over) do ended(user) end
+for _, user in ipairs(silent(idle)) do
   local number, phase = string.match(redis.call('HGET', visits, user) or '', '^(%S+) (%S+)')
   if phase == 'offered' then
     -- The first time it goes aside with its number; the second time it is out.
@@ -73,31 +59,17 @@ for _, user in ipairs(heard and due(idle, now) or {}) do
     for _, line in ipairs({idle, active}) do redis.call('ZREM', line, user) end
     unclaimed = unclaimed + 1
   else
-    end_visit(user)
+    ended(user)
     idled = idled + 1
   end
 end
-local given_up = heard and due(grace, now) or {}
+local given_up = silent(grace)
 for _, who in ipairs(given_up) do
   ended(who)
-  for _, line in ipairs({aside, pending, present, grace}) do
-    redis.call('ZREM', line, who)
-  end
-end
-local gone = 0
-if heard and (told[6] == 'closed' or now >= tonumber(told[7])) then
-  for _, user in ipairs(due(present, now - math.max(told[2], told[3]))) do
-    if redis.call('ZREM', waiting, user) + redis.call('ZREM', recalled, user) > 0 then
-      ended(user)
-      gone = gone + 1
-    end
-    redis.call('ZREM', present, user)
-  end
+  for _, line in ipairs({aside, pending, present, grace}) do redis.call('ZREM', line, who) end
 end
 local old = now - ARGV[3]
 for note, before in pairs({[left] = old, [returned] = old, [paid] = old, [phones] = now}) do
-  for _, user in ipairs(due(note, before)) do
-    redis.call('ZREM', note, user)
-  end
+  for _, user in ipairs(due(note, before)) do redis.call('ZREM', note, user) end
 end
-return {'ended', #over, idled, unclaimed, #given_up + gone}
+return {'ended', #over, idled, unclaimed, #given_up}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::settings::State;
 use super::{Queue, Room, flush_kept_visits, order, recovery, seen};
 use crate::error::Fault;
 use crate::store::scripts::queue::{self as scripts, Census};
@@ -31,14 +32,14 @@ async fn step(queue: &Queue, room: &Arc<Room>) -> Result<(), Fault> {
         for (reason, count) in
             [("over", ended.over), ("idle", ended.idle), ("unclaimed", ended.unclaimed), ("grace-over", ended.given_up)]
         {
-            if count > 0 {
-                let room = room.name.to_string();
-                metrics::counter!("anteroom_leaves_total", "room" => room, "reason" => reason).increment(count);
-            }
+            count_leaves(room, reason, count);
         }
         if ended.over.max(ended.idle).max(ended.given_up) < u64::from(AT_ONCE) {
             break;
         }
+    }
+    if room.view().state == State::Closed {
+        count_leaves(room, "grace-over", scripts::end_line(room.line(&queue.redis), AT_ONCE).await?);
     }
     let most = if queue.postgres_serves() { AT_ONCE } else { 0 };
     for _ in 0..ROUNDS {
@@ -50,6 +51,13 @@ async fn step(queue: &Queue, room: &Arc<Room>) -> Result<(), Fault> {
         }
     }
     order::look(queue, room).await
+}
+
+fn count_leaves(room: &Room, reason: &'static str, count: u64) {
+    if count > 0 {
+        let room = room.name.to_string();
+        metrics::counter!("anteroom_leaves_total", "room" => room, "reason" => reason).increment(count);
+    }
 }
 
 /// Counts a room at one moment, for the invariants.

@@ -29,6 +29,7 @@ pub static ALL: &[&Script] = &[
     &queue::KEEP_VISITS,
     &queue::END_VISIT_SOON,
     &queue::END_VISITS,
+    &queue::END_LINE,
     &queue::ADMIT,
     &queue::ADVISE,
     &queue::ADMIT_NOW,

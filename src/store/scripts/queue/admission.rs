@@ -15,6 +15,7 @@ const NOTED_AT_ONCE: usize = 500;
 
 script!(KEEP_VISITS, "queue/keep_visits");
 script!(END_VISITS, "queue/end_visits");
+script!(END_LINE, "queue/end_line");
 script!(ADMIT, "queue/admit");
 script!(ADVISE, "queue/advise");
 script!(SETUP_ROOM, "queue/setup_room");
@@ -69,7 +70,6 @@ pub(crate) async fn end_visits(line: Line<'_>, most: u32, token_ms: i64) -> Resu
             &k.paid,
             &k.phones,
             &k.waiting,
-            &k.recalled,
         ],
     );
     let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(most).arg(token_ms)).await?;
@@ -80,6 +80,18 @@ pub(crate) async fn end_visits(line: Line<'_>, most: u32, token_ms: i64) -> Resu
             unclaimed: reply.count(3)?,
             given_up: reply.count(4)?,
         }),
+        _ => Err(reply.unexpected()),
+    }
+}
+
+/// Ends the places of those who stopped asking in the line of a closed room; answers how many.
+pub(crate) async fn end_line(line: Line<'_>, most: u32) -> Result<u64, Fault> {
+    let k = line.keys;
+    let call = Call::new(&END_LINE, &[&k.room, &k.waiting, &k.present, &k.recalled, &k.visits, &k.returned, &k.phones]);
+    let reply: Reply = line.redis.call_in(line.epoch.0, call, |c| c.arg(most)).await?;
+    match reply.word()? {
+        "open" => Ok(0),
+        "ended" => reply.count(1),
         _ => Err(reply.unexpected()),
     }
 }

@@ -69,11 +69,7 @@ impl Walk {
             assert!(gone <= i64::try_from(over.count()).unwrap(), "ended unheard: {before:#?} → {after:#?}");
             assert_eq!((&before.waiting, &before.aside), (&after.waiting, &after.aside), "ended unheard");
         }
-        let stood = |line: &Line| line.waiting.len() + line.recalled.len();
-        if stood(&after) < stood(before) {
-            assert_eq!(before.room["state"], "closed", "the line goes on: {before:#?} → {after:#?}");
-            self.seen.note("closed upon");
-        }
+        assert_eq!((&before.waiting, &before.recalled), (&after.waiting, &after.recalled), "the line goes on");
         for user in before.visits.keys() {
             match (before.phase(user), after.phase(user)) {
                 ("offered", "missed") => self.seen.note("missed"),
@@ -88,10 +84,32 @@ impl Walk {
         format!("end_visits {answer:?}")
     }
 
+    /// The line of a closed room ends, but for those who are there.
+    pub(super) fn end_line(&mut self) -> String {
+        let answer = self.call("end_line", "", &[incarnation(self.epoch), "500".to_owned()]);
+        let (before, after) = (&self.line, Line::read(&mut self.scripts));
+        let open = before.room["state"] != "closed" || before.now < before.number("admitFrom");
+        for user in before.waiting.keys().chain(before.recalled.keys()) {
+            let stands = after.waiting.contains_key(user) || after.recalled.contains_key(user);
+            let gone = !open && before.present.get(user).is_some_and(|until| *until <= before.now - 900_000);
+            assert_eq!(stands, !gone, "{user}: {before:#?} → {after:#?}");
+            if gone {
+                self.seen.note("closed upon");
+            }
+        }
+        assert_eq!(answer[0] == "open", open, "{before:#?}");
+        self.after = Some(after);
+        format!("end_line {answer:?}")
+    }
+
     /// An attempt's lease ends before anyone says what became of it.
     pub(super) fn give_up(&mut self, attempt: &str) {
-        let key = self.scripts.key("grace");
+        let (key, room) = (self.scripts.key("grace"), self.scripts.key("room"));
         self.scripts.run::<i64>(&["ZADD", &key, "XX", LONG_AGO, attempt]);
+        // The silence of a time in which nobody was heard ends no lease.
+        self.scripts.run::<i64>(&["HDEL", &room, "ranAt"]);
+        self.scripts.run::<i64>(&["HSET", &room, "admitFrom", LONG_AGO]);
+        self.line = Line::read(&mut self.scripts);
         let what = self.end_visits();
         self.judge(&what);
         assert!(!self.line.pending.contains_key(attempt), "{attempt} is kept: {:#?}", self.line);
@@ -145,7 +163,7 @@ impl Walk {
     }
 
     pub(super) fn call_with_another_belief(&mut self, user: &str) -> String {
-        let verb = *["join", "place", "come_back", "leave", "visit", "admit", "end_visits", "join_attempt"]
+        let verb = *["join", "place", "come_back", "leave", "visit", "admit", "end_visits", "end_line", "join_attempt"]
             .choose(&mut self.random)
             .unwrap();
         let args = [incarnation(self.epoch + 1), user.to_owned(), "1".to_owned(), "1".to_owned(), "0".to_owned()];
