@@ -134,7 +134,7 @@ impl Walk {
             let key = self.scripts.key("room");
             self.scripts.run::<i64>(&["HSET", &key, "recoverUntil", LONG_AGO, "admitFrom", LONG_AGO]);
         }
-        if self.random.random_bool(0.1) {
+        if self.random.random_bool(0.03) {
             let key = self.scripts.key("room");
             self.scripts.run::<i64>(&["HSET", &key, "ranAt", LONG_AGO]);
         }
@@ -151,7 +151,7 @@ impl Walk {
         self.version += 1;
         let state =
             *["open", "open", "open", "open", "open", "draining", "paused", "closed"].choose(&mut self.random).unwrap();
-        let capacity = self.random.random_range(0..16).to_string();
+        let capacity = self.random.random_range(0..24).to_string();
         let rate = *["5000", "5000", "5000", "50", "0.5", "0"].choose(&mut self.random).unwrap();
         let limit = *["12", "100"].choose(&mut self.random).unwrap();
         let settings = ["state", state, "capacity", &capacity, "admitPerSecond", rate, "queueLimit", limit];
