@@ -32,10 +32,14 @@ local told = redis.call('HMGET', room, 'incarnation', 'graceMs', 'phoneGraceMs',
 if told[1] ~= ARGV[1] then return {'lost'} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local from, there = tonumber(told[5]), redis.call('HLEN', visits)
-for _, line in ipairs({waiting, aside, pending}) do there = there + redis.call('ZCARD', line) end
-if now - (told[4] or now) > STOPPED_MS and there > 0 then from = math.max(from, now + BACK_MS) end
-redis.call('HSET', room, 'ranAt', string.format('%.0f', now), 'admitFrom', string.format('%.0f', from))
+local from = tonumber(told[5])
+redis.call('HSET', room, 'ranAt', string.format('%.0f', now))
+if now - (told[4] or now) > STOPPED_MS then
+  local there = redis.call('HLEN', visits)
+  for _, line in ipairs({waiting, aside, pending}) do there = there + redis.call('ZCARD', line) end
+  from = there > 0 and math.max(from, now + BACK_MS) or from
+  redis.call('HSET', room, 'admitFrom', string.format('%.0f', from))
+end
 local function due(line, before)
   return redis.call('ZRANGEBYSCORE', line, '-inf', before, 'LIMIT', 0, most)
 end
