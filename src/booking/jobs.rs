@@ -63,7 +63,7 @@ async fn tell_seats(booking: &Booking, settle: &Settle) -> Result<Told, Fault> {
 /// Settles payments that have been under way for longer than a payment takes: their process died, or Postgres did.
 pub async fn settle_stale(booking: &Booking) -> Result<(), Fault> {
     let mut outcome = Ok(());
-    for schedule in booking.seats.all() {
+    for schedule in booking.seats.in_use() {
         outcome = outcome.and(settle_stale_of(booking, &schedule).await);
     }
     outcome
@@ -94,15 +94,16 @@ async fn settle_one(booking: &Booking, schedule: &Arc<Schedule>, id: &Reservatio
     }
 }
 
-/// Ends holds whose time is over, in every schedule, and sees what is free. A room of which not every schedule could be
-/// looked at is told nothing: it would take too few for what is left.
+/// Ends holds whose time is over, in every schedule, and sees what is free: nothing where the sale has ended. A room of
+/// which not every schedule could be looked at is told nothing: it would take too few for what is left.
 pub async fn sweep_holds(booking: &Booking) -> Result<(), Fault> {
     let started = clock::now();
     let mut outcome = Ok(());
     let mut left: HashMap<RoomName, Option<usize>> = HashMap::new();
-    for schedule in booking.seats.all() {
+    for schedule in booking.seats.in_use() {
         let seen = seats::availability(&booking.seats, &schedule).await;
         let unsold = seen.as_ref().ok().map(|seen| seen.counts[0] + seen.counts[1]);
+        let unsold = if schedule.is_over() { Some(0) } else { unsold };
         let of_room = left.entry(schedule.room.clone()).or_insert(Some(0));
         *of_room = of_room.zip(unsold).map(|(before, more)| before + more);
         outcome = outcome.and(seen.map(drop));

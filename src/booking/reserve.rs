@@ -28,6 +28,9 @@ pub enum ReserveError {
     /// There is no such schedule in the caller's room.
     #[error("there is no such schedule")]
     UnknownSchedule,
+    /// It is on sale no more.
+    #[error("the sale has ended")]
+    SaleEnded,
     /// The seats cannot be held.
     #[error(transparent)]
     Hold(#[from] HoldRefusal),
@@ -58,6 +61,9 @@ pub async fn reserve(
 ) -> Result<Reserved, ReserveError> {
     let schedule = booking.seats.schedule(schedule).filter(|schedule| schedule.room == *standing.room);
     let schedule = schedule.ok_or(ReserveError::UnknownSchedule)?;
+    if schedule.is_over() {
+        return Err(ReserveError::SaleEnded);
+    }
     let room = booking.queue.room(standing.room).ok_or(Fault::Lost)?;
     let asking = Asking { user: standing.user, hold_ms: room.view().hold_ms, key_digest };
     let epoch = schedule.epoch();

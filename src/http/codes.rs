@@ -100,6 +100,8 @@ codes! {
          Retry-After to get its answer.";
     HoldExpired "hold-expired" GONE "The hold has expired"
         "The reservation was not paid in time, and its seats are free again. Nothing was charged.";
+    SaleEnded "sale-ended" GONE "The sale has ended"
+        "This performance is on sale no more. What is held of it can be paid while the hold lives.";
     StaleVersion "stale-version" PRECONDITION_FAILED "It was changed in the meantime"
         "If-Match names a version that is no longer the current one. Read it again and repeat the change.";
     BodyTooLarge "body-too-large" PAYLOAD_TOO_LARGE "The body is too large"

@@ -134,6 +134,7 @@ impl From<ReserveError> for Problem {
     fn from(error: ReserveError) -> Self {
         match error {
             ReserveError::UnknownSchedule => Self::new(Code::UnknownSchedule),
+            ReserveError::SaleEnded => Self::new(Code::SaleEnded),
             ReserveError::Hold(refusal) => refusal.into(),
         }
     }

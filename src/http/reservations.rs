@@ -82,7 +82,7 @@ impl Date {
     }
 }
 
-/// The schedules of the caller's room. Their counts of seats are at most a second and a half old.
+/// The schedules of the caller's room that are on sale. Their counts of seats are at most a second and a half old.
 #[utoipa::path(
     get, path = "/reservations/available/dates", tag = "booking", security(("bearer" = [])), params(DatesQuery),
     responses((status = 200, body = Dates), GateRefusals)
@@ -137,7 +137,8 @@ pub(super) struct SeatList {
     seats: Vec<ListedSeat>,
 }
 
-refusals!(SeatsRefusals: InvalidToken, TokenExpired, UserMismatch, NotAdmitted, UnknownSchedule, ValidationFailed);
+refusals!(SeatsRefusals: InvalidToken, TokenExpired, UserMismatch, NotAdmitted, UnknownSchedule, SaleEnded,
+    ValidationFailed);
 
 /// Which seats are free, at most 250 ms ago.
 #[utoipa::path(
@@ -153,6 +154,9 @@ pub(super) async fn seats(
     account.must_be(query.user_id.as_deref())?;
     account.leads_to(&app, Some(query.schedule_id)).await?;
     let schedule = app.seats.schedule(query.schedule_id).ok_or_else(|| Problem::new(Code::UnknownSchedule))?;
+    if schedule.is_over() {
+        return Err(Problem::new(Code::SaleEnded));
+    }
     let snapshot = seats::availability(&app.seats, &schedule).await?;
     let listed = if query.all { Listed::All } else { Listed::Available };
     // A large plan is a hundred kilobytes, each time that somebody holds a seat of it.
@@ -253,7 +257,7 @@ impl From<&Reserved> for ReservationBody {
 }
 
 refusals!(ReserveRefusals: InvalidToken, TokenExpired, UserMismatch, NotAdmitted, UnknownSchedule, UnknownSeat,
-    SeatTaken, SeatLimit, ValidationFailed, MalformedBody, IdempotencyKeyReused, IdempotencyKeyInFlight);
+    SeatTaken, SeatLimit, SaleEnded, ValidationFailed, MalformedBody, IdempotencyKeyReused, IdempotencyKeyInFlight);
 
 /// Holds seats. Who holds or owns exactly these gets that reservation again, never prolonged.
 #[utoipa::path(

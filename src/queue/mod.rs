@@ -47,6 +47,7 @@ pub use announce::announce;
 pub use attempts::{
     Attempt, RENEW_EVERY, account_of, drop_attempt, refuse_attempt, renew_attempt, take_attempt, verify_attempt,
 };
+pub(crate) use change::given;
 pub use change::{Base, Change, ChangeError, Changed, change, preview};
 pub use draw::{Draw, Lot, PublicDraw};
 pub use events::{EventId, ListenError, Listened, Listeners, Listening, listen};

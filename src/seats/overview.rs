@@ -1,4 +1,4 @@
-//! The schedules of a room with how many of their seats are free, gathered once for all who ask within a moment.
+//! The schedules of a room that are on sale, with how many of their seats are free, gathered once for all who ask within a moment.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -25,7 +25,7 @@ pub(super) fn overviews() -> Overviews {
     Cache::builder().max_capacity(ROOMS).time_to_live(SHOWN).build()
 }
 
-/// The schedules of a room at one moment.
+/// The schedules of a room that are on sale at one moment.
 pub struct Overview {
     /// Each with its seats, by time.
     pub performances: Vec<(Arc<Schedule>, Arc<Snapshot>)>,
@@ -41,7 +41,7 @@ impl Overview {
     }
 }
 
-/// The schedules of a room now. How many seats they have left was so at most a second and a half ago.
+/// The schedules of a room that are on sale now. How many seats they have left was so at most a second and a half ago.
 pub async fn overview(seats: &Seats, room: &RoomName) -> Result<Arc<Overview>, Fault> {
     let programme = seats.schedules.load_full();
     if let Some(known) = seats.overviews.get(room).await {
@@ -59,7 +59,8 @@ async fn gather(
     room: &RoomName,
     programme: Arc<HashMap<ScheduleId, Arc<Schedule>>>,
 ) -> Result<Arc<Overview>, Fault> {
-    let schedules = seats.schedules_of(room);
+    let mut schedules = seats.schedules_of(room);
+    schedules.retain(|schedule| !schedule.is_over());
     let snapshots = try_join_all(schedules.iter().map(|schedule| glance(seats, schedule))).await?;
     let performances = schedules.into_iter().zip(snapshots).collect();
     Ok(Arc::new(Overview { performances, written: OnceLock::new(), programme }))

@@ -11,7 +11,8 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use tokio::sync::Mutex;
 
-use super::{Seats, Snapshot};
+use super::{REMEMBERED_MS, Seats, Snapshot};
+use crate::clock;
 use crate::error::Fault;
 use crate::ids::{Epoch, Points, RoomName, ScheduleId, SeatId};
 use crate::store::Redis;
@@ -103,6 +104,8 @@ pub struct Schedule {
     pub venue: String,
     /// When it begins.
     pub starts_at: DateTime<Utc>,
+    /// From when it is on sale no more, if its sale has an end of its own.
+    pub sale_ends_at: Option<DateTime<Utc>>,
     /// Its seats.
     pub plan: Plan,
     plan_version: i64,
@@ -120,6 +123,22 @@ impl Schedule {
         Epoch(self.epoch.load(Ordering::Acquire))
     }
 
+    /// Whether its sale has ended.
+    pub fn is_over(&self) -> bool {
+        self.over_for_ms() >= 0
+    }
+
+    /// For how long its sale has been over, ms; less than nothing where it is not.
+    fn over_for_ms(&self) -> i64 {
+        self.sale_ends_at.map_or(i64::MIN, |end| clock::unix_ms().saturating_sub(end.timestamp_millis()))
+    }
+
+    /// Whether Redis may still have something of it that time ends: what is held lives for a day at most, and is
+    /// remembered for as long.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.over_for_ms() < 2 * REMEMBERED_MS
+    }
+
     pub(super) fn set_epoch(&self, epoch: Epoch) {
         self.epoch.store(epoch.0, Ordering::Release);
     }
@@ -129,8 +148,8 @@ impl Schedule {
     }
 }
 
-const SCHEDULES: &str = "select s.id, s.concert_id, s.room, c.title, s.venue, s.starts_at, s.epoch, s.plan_version \
-     from schedules s join concerts c on c.id = s.concert_id";
+const SCHEDULES: &str = "select s.id, s.concert_id, s.room, c.title, s.venue, s.starts_at, s.sale_ends_at, s.epoch, \
+     s.plan_version from schedules s join concerts c on c.id = s.concert_id";
 
 const SEATS: &str =
     "select label, section, row_label, number, price from seats where schedule_id = $1 order by ordinal";
@@ -168,6 +187,7 @@ async fn load(seats: &Seats, row: &PgRow, id: ScheduleId) -> Result<Schedule, Fa
         title: row.try_get("title")?,
         venue: row.try_get("venue")?,
         starts_at: row.try_get("starts_at")?,
+        sale_ends_at: row.try_get("sale_ends_at")?,
         plan: Plan::new(plan),
         plan_version: row.try_get("plan_version")?,
         keys: ScheduleKeys::new(id),

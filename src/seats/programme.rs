@@ -88,6 +88,8 @@ pub struct Performance {
     pub venue: String,
     /// When it begins.
     pub starts_at: DateTime<Utc>,
+    /// From when it is on sale no more; null where its sale has no end of its own.
+    pub sale_ends_at: Option<DateTime<Utc>>,
     /// How many seats it has.
     pub seats: i64,
     /// Counts the changes.
@@ -133,6 +135,12 @@ pub struct Wish {
     pub venue: String,
     /// When it begins.
     pub starts_at: DateTime<Utc>,
+    /// The end of its sale: none to leave it as it is, some none to take it away.
+    #[expect(
+        clippy::option_option,
+        reason = "null takes the end away, absent leaves it: three cases, as serde knows them"
+    )]
+    pub sale_ends_at: Option<Option<DateTime<Utc>>>,
     /// Its seats; none to leave them as they are.
     pub sections: Option<Vec<Section>>,
 }
@@ -150,19 +158,20 @@ returning id as concert_id, title";
 const RENEW_PLANS: &str = "update schedules set plan_version = plan_version + 1 where concert_id = $1";
 
 const PERFORMANCES: &str = "\
-select s.id as schedule_id, s.concert_id, c.title, s.room, s.venue, s.starts_at, s.plan_version,
+select s.id as schedule_id, s.concert_id, c.title, s.room, s.venue, s.starts_at, s.sale_ends_at, s.plan_version,
     (select count(*) from seats where schedule_id = s.id) as seats
 from schedules s join concerts c on c.id = s.concert_id
 where $1::bigint is null or s.id = $1
 order by s.starts_at desc, s.id limit $2";
 
 const ADD_SCHEDULE: &str = "\
-insert into schedules (concert_id, room, venue, starts_at) values ($1, $2, $3, $4) returning id";
+insert into schedules (concert_id, room, venue, starts_at, sale_ends_at) values ($1, $2, $3, $4, $5) returning id";
 
 const PUT_SCHEDULE: &str = "\
-insert into schedules (id, concert_id, room, venue, starts_at) values ($1, $2, $3, $4, $5)
+insert into schedules (id, concert_id, room, venue, starts_at, sale_ends_at) values ($1, $2, $3, $4, $5, $6)
 on conflict on constraint schedules_pkey do update set concert_id = excluded.concert_id, room = excluded.room,
-    venue = excluded.venue, starts_at = excluded.starts_at, plan_version = schedules.plan_version + 1
+    venue = excluded.venue, starts_at = excluded.starts_at,
+    sale_ends_at = case when $7 then excluded.sale_ends_at else schedules.sale_ends_at end, plan_version = schedules.plan_version + 1
 returning id";
 
 const LOST_SEAT: &str = "\
@@ -231,6 +240,8 @@ pub async fn put_performance(seats: &Seats, wish: &Wish, reason: Option<&str>) -
         }
     };
     let put = put.bind(wish.concert_id).bind(wish.room.as_str()).bind(&wish.venue).bind(wish.starts_at);
+    let put = put.bind(wish.sale_ends_at.flatten());
+    let put = if wish.id.is_some() { put.bind(wish.sale_ends_at.is_some()) } else { put };
     let id: i64 = put.fetch_one(&mut *transaction).await?;
     if let Some(plan) = &plan {
         put_seats(&mut transaction, id, plan).await?;

@@ -37,6 +37,7 @@ mod phones;
 mod recovery;
 mod redis_docs;
 mod room_command;
+mod sale_ends;
 mod scale;
 mod seat_guards;
 mod seed;

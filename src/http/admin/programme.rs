@@ -13,6 +13,7 @@ use crate::http::caller::{Operator, Shared};
 use crate::http::problem::Problem;
 use crate::http::request::{IdempotencyKey, Json};
 use crate::ids::{RoomName, ScheduleId};
+use crate::queue::given;
 use crate::refusals;
 use crate::seats::{self, Concert, Performance, Section, Wish};
 
@@ -124,6 +125,15 @@ pub(in crate::http) struct ScheduleBody {
     venue: String,
     /// When it begins.
     starts_at: DateTime<Utc>,
+    /// From when it is on sale no more: listed no more, and no seat of it can be held. Left out, `PUT` leaves it as it is;
+    /// null, the sale has no end of its own.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    #[expect(
+        clippy::option_option,
+        reason = "null takes the end away, absent leaves it: three cases, as serde knows them"
+    )]
+    sale_ends_at: Option<Option<DateTime<Utc>>>,
     /// The seat plan, at most 50 000 seats; left out, `PUT` leaves the seats as they are. A plan on sale may change prices
     /// and sections and gain seats, and never loses one.
     sections: Option<Vec<Section>>,
@@ -133,9 +143,9 @@ pub(in crate::http) struct ScheduleBody {
 
 impl ScheduleBody {
     fn wish(self, id: Option<i64>) -> Wish {
-        let Self { concert_id, room, venue, starts_at, sections, .. } = self;
+        let Self { concert_id, room, venue, starts_at, sale_ends_at, sections, .. } = self;
         let concert_id = concert_id.unwrap_or_default();
-        Wish { id: id.map(ScheduleId), concert_id, room, venue, starts_at, sections }
+        Wish { id: id.map(ScheduleId), concert_id, room, venue, starts_at, sale_ends_at, sections }
     }
 }
 

@@ -77,7 +77,8 @@ struct Choice {
 /// The map.
 pub(super) async fn show(Inside(guest): Inside, Path(id): Path<ScheduleId>) -> Result<Response, Outside> {
     let schedule = schedule(&guest, id)?;
-    render(&guest, &schedule, Choice::default()).await
+    let mistake = schedule.is_over().then(|| guest.words.book.said_ended.to_owned());
+    render(&guest, &schedule, Choice { mistake, ..Choice::default() }).await
 }
 
 /// Holds seats, those of the map and of the list together, or so many side by side.
@@ -120,6 +121,7 @@ fn choice(refusal: &ReserveError, wanted: Wanted, words: &Book) -> Choice {
         ReserveError::Hold(HoldRefusal::Limit { .. }) => {
             Choice { chosen, mistake: Some(words.said_limit.to_owned()), offered: Vec::new() }
         }
+        ReserveError::SaleEnded => Choice { mistake: Some(words.said_ended.to_owned()), ..Choice::default() },
         _ => Choice { chosen, mistake: Some(words.said_other.to_owned()), offered: Vec::new() },
     }
 }

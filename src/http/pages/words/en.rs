@@ -171,6 +171,7 @@ pub(super) const WORDS: Words = Words {
                          If you charge here again, it counts once.",
         said_sold: "The seats were sold to another payment. Nothing was paid.",
         said_limit: "That is more seats of this performance than one account may have.",
+        said_ended: "The sale of this performance has ended.",
         row: "Row {n}",
         receipt_means: "This visit ends soon, and the next person's turn comes. You can look at the receipt at any time.",
         chosen_none: "Choose up to 4 seats. Arrows move, Enter chooses, Esc clears.",

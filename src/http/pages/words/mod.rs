@@ -175,6 +175,7 @@ pub(super) struct Book {
     pub(super) said_not_known: &'static str,
     pub(super) said_sold: &'static str,
     pub(super) said_limit: &'static str,
+    pub(super) said_ended: &'static str,
     pub(super) row: &'static str,
     pub(super) receipt_means: &'static str,
     pub(super) chosen_none: &'static str,
