@@ -136,10 +136,6 @@ pub struct Wish {
     /// When it begins.
     pub starts_at: DateTime<Utc>,
     /// The end of its sale: none to leave it as it is, some none to take it away.
-    #[expect(
-        clippy::option_option,
-        reason = "null takes the end away, absent leaves it: three cases, as serde knows them"
-    )]
     pub sale_ends_at: Option<Option<DateTime<Utc>>>,
     /// Its seats; none to leave them as they are.
     pub sections: Option<Vec<Section>>,

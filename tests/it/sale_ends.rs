@@ -94,7 +94,7 @@ async fn a_sale_ends_by_itself_and_what_is_held_by_then_is_paid() {
     let best = json!({ "scheduleId": evening.schedule, "best": 2 });
     evening.service.post("/reservations", &evening.visitor, &best).await.refused(410, "sale-ended");
     until(async || evening.listed().await.is_empty().then_some(())).await;
-    assert!(evening.page().await.contains("The sale of this performance has ended."));
+    assert!(evening.page().await.contains("<p>The sale of this performance has ended.</p>"));
     evening.service.pay(&evening.visitor, &held).await.is(200);
     let own = evening.service.get("/reservations", &evening.visitor).await;
     assert_eq!(own.is(200).body["reservations"][0]["status"], "confirmed");
