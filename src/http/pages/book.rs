@@ -32,6 +32,8 @@ pub(super) struct Shop<'a> {
     pub(super) css: &'static str,
     pub(super) words: &'static Words,
     pub(super) languages: [(&'static str, &'static str); 3],
+    /// What the same page in another language is asked for with, too.
+    pub(super) carried: String,
     pub(super) room: &'a str,
     pub(super) user: &'a str,
     pub(super) words_json: String,
@@ -45,6 +47,7 @@ impl<'a> Shop<'a> {
             css: &CSS,
             words: guest.words,
             languages: Language::ALL.map(|language| (language.tag(), language.name())),
+            carried: String::new(),
             room: guest.room().as_str(),
             user: guest.user.as_str(),
             words_json: embedded(&guest.words.book),
@@ -241,9 +244,13 @@ pub(super) async fn reservation(
 ) -> Result<Response, Outside> {
     let found = booking::find(&guest.app.booking, &guest.user, &id).await?;
     let stand = Stand::of(&found.ok_or_else(|| Problem::new(Code::UnknownReservation))?);
-    let (shop, words, balance) = (Shop::of(&guest), &guest.words.book, balance(&guest).await?);
+    let (mut shop, words, balance) = (Shop::of(&guest), &guest.words.book, balance(&guest).await?);
     let schedule = guest.app.seats.schedule(stand.schedule);
     let shortfall = (stand.amount.0 - balance.0).max(0);
+    let (said, before) = (last.words(words), last.charging());
+    if let Some(Charging { key, amount, .. }) = &before {
+        shop.carried = format!("&said={}", not_known(key, *amount));
+    }
     let template = ReservationPage {
         words: shop.words,
         frame: &shop.frame,
@@ -255,8 +262,8 @@ pub(super) async fn reservation(
         pay: points(words.pay, stand.amount),
         balance: points(words.points, balance),
         shortfall,
-        said: last.words(words),
-        charge: last.charging().unwrap_or(Charging { key: shop.frame.nonce.clone(), amount: shortfall, again: false }),
+        said,
+        charge: before.unwrap_or(Charging { key: shop.frame.nonce.clone(), amount: shortfall, again: false }),
         stand,
     };
     shop.send(&template, &guest)
@@ -319,12 +326,15 @@ async fn add_points(guest: &Guest, form_key: &str, amount: i64) -> String {
     let key = ledger::Key { route: "book".into(), key: form_key.to_owned(), body_hash };
     match ledger::charge(&guest.app.ledger, &guest.user, Points(amount), Some(key)).await {
         Ok(_) => "charged".to_owned(),
-        Err(Refusal::Unknown | Refusal::Fault(_)) => {
-            let key: String = form_urlencoded::byte_serialize(form_key.as_bytes()).collect();
-            format!("{NOT_KNOWN}&key={key}&amount={amount}")
-        }
+        Err(Refusal::Unknown | Refusal::Fault(_)) => not_known(form_key, amount),
         Err(_) => "other".to_owned(),
     }
+}
+
+/// What there is to say of a charge that nobody knows of, as the page of its reservation reads it.
+fn not_known(key: &str, amount: i64) -> String {
+    let key: String = form_urlencoded::byte_serialize(key.as_bytes()).collect();
+    format!("{NOT_KNOWN}&key={key}&amount={amount}")
 }
 
 #[cfg(test)]

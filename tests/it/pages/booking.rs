@@ -75,6 +75,8 @@ async fn a_charge_that_is_not_decided_is_offered_again_as_the_same_one() {
     assert!(page.contains("We do not know yet whether the points were charged."), "{page}");
     assert!(page.contains("name=\"key\" value=\"&#60;once&#38;&#34;&#62;\""), "the same key, and no markup: {page}");
     assert!(page.contains("value=\"7\" readonly"), "with another amount it would be another charge: {page}");
+    let korean = "href=\"?lang=ko&#38;said=charge-not-known&#38;key=%3Conce%26%22%3E&#38;amount=7\"";
+    assert!(page.contains(korean), "in another language it would be another charge: {page}");
     blocker.execute("rollback").await.unwrap();
     for _ in 0..2 {
         assert_eq!(leads(&browser.post("/book/points", &form).await), format!("{reservation}?said=charged"));
