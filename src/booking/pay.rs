@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize as _;
 use serde_json::{Value, json};
+use tracing::Instrument as _;
 
 use super::Booking;
 use super::answers::wait_for_key;
@@ -73,7 +74,8 @@ pub async fn pay(
     order: (Points, Option<Key>),
 ) -> Result<Paid, PayError> {
     let (booking, user, id) = (Arc::clone(booking), user.clone(), id.clone());
-    let run = tokio::spawn(async move { Payer { booking, user, id }.pay(order.0, order.1).await });
+    let run = async move { Payer { booking, user, id }.pay(order.0, order.1).await };
+    let run = tokio::spawn(run.in_current_span());
     run.await.unwrap_or_else(|e| Err(Fault::Defect(format!("a payment ended in disorder: {e}")).into()))
 }
 

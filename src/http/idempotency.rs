@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use super::caller::Shared;
 use super::problem::{Code, Problem};
@@ -28,7 +29,7 @@ where
     W: Future<Output = Result<Response, Problem>> + Send + 'static,
 {
     let Some(key) = key else { return work(app).await };
-    end(app.under_way.spawn(claimed(Arc::clone(&app), key, work))).await?
+    end(app.under_way.spawn(claimed(Arc::clone(&app), key, work).in_current_span())).await?
 }
 
 /// Waits for a task. Where it panicked, so does this: the layer around all requests answers then, as for any other.
