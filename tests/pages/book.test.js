@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { join, launch, room, roomIs, shows, signIn, sound, url, visitor } from "./support.js";
+import { join, launch, performance, room, roomIs, shows, signIn, sound, url, visitor } from "./support.js";
 
 let browser;
 before(async () => {
@@ -82,6 +82,23 @@ test("who loses a race keeps the rest of the choice, and is offered what is near
   assert.equal(await seat(page, "C6").getAttribute("data-state"), "held");
   await page.locator("#nearest button").first().click();
   assert.notEqual(await page.locator("#chosen").textContent(), "");
+  assert.deepEqual(faults, []);
+});
+
+test("when a sale ends, those who look at its seats are told", async () => {
+  const { page, faults } = await inside();
+  await page.goto(`${url}/book/seats/12347`);
+  await seat(page, "A1").click();
+  assert.equal(await page.locator("#told").isHidden(), true);
+  const saleEndsAt = new Date(Date.now() - 1000).toISOString();
+  await performance("12347", { saleEndsAt });
+  await page.getByText("The sale of this performance has ended.").waitFor();
+  assert.equal(await page.locator("form").count(), 0);
+  await sound(page, "book-ended-en-1280");
+  await page.locator("main a").click();
+  await page.waitForURL(`${url}/book`);
+  assert.equal(await page.locator("a[href='/book/seats/12347']").count(), 0);
+  await performance("12347", { saleEndsAt: null });
   assert.deepEqual(faults, []);
 });
 

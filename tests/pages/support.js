@@ -15,14 +15,23 @@ export const password = ready.users.password;
 export const launch = () =>
   chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
 
+// Asks the operators' listener.
+async function operate(method, path, body) {
+  const headers = { authorization: `Bearer ${ready.adminToken}`, "content-type": "application/json" };
+  const answer = await fetch(`${ready.adminUrl}/admin/${path}`, { method, headers, body: JSON.stringify(body) });
+  const told = await answer.json();
+  assert.equal(answer.status, 200, JSON.stringify(told));
+  return told;
+}
+
 // Changes the room's settings, as an operator would.
-export async function room(change, name = "main") {
-  const answer = await fetch(`${ready.adminUrl}/admin/rooms/${name}`, {
-    method: "PATCH",
-    headers: { authorization: `Bearer ${ready.adminToken}`, "content-type": "application/json" },
-    body: JSON.stringify(change),
-  });
-  assert.equal(answer.status, 200, await answer.text());
+export const room = (change, name = "main") => operate("PATCH", `rooms/${name}`, change);
+
+// Changes a performance.
+export async function performance(scheduleId, change) {
+  const { schedules } = await operate("GET", "schedules");
+  const { concertId, room, venue, startsAt } = schedules.find((schedule) => schedule.scheduleId === scheduleId);
+  await operate("PUT", "schedules", { scheduleId, concertId, room, venue, startsAt, ...change });
 }
 
 // What everyone may know of the room, once it is as it should be.

@@ -60,6 +60,8 @@ struct SeatsPage<'a> {
     script: &'static str,
     schedule: &'a Schedule,
     starts_at: String,
+    /// The sale has ended: there is nothing to choose.
+    over: bool,
     rows: Vec<Row<'a>>,
     /// What went wrong before, if anything did.
     mistake: Option<String>,
@@ -77,8 +79,7 @@ struct Choice {
 /// The map.
 pub(super) async fn show(Inside(guest): Inside, Path(id): Path<ScheduleId>) -> Result<Response, Outside> {
     let schedule = schedule(&guest, id)?;
-    let mistake = schedule.is_over().then(|| guest.words.book.said_ended.to_owned());
-    render(&guest, &schedule, Choice { mistake, ..Choice::default() }).await
+    render(&guest, &schedule, Choice::default()).await
 }
 
 /// Holds seats, those of the map and of the list together, or so many side by side.
@@ -121,7 +122,6 @@ fn choice(refusal: &ReserveError, wanted: Wanted, words: &Book) -> Choice {
         ReserveError::Hold(HoldRefusal::Limit { .. }) => {
             Choice { chosen, mistake: Some(words.said_limit.to_owned()), offered: Vec::new() }
         }
-        ReserveError::SaleEnded => Choice { mistake: Some(words.said_ended.to_owned()), ..Choice::default() },
         _ => Choice { chosen, mistake: Some(words.said_other.to_owned()), offered: Vec::new() },
     }
 }
@@ -160,6 +160,7 @@ async fn render(guest: &Guest, schedule: &Arc<Schedule>, choice: Choice) -> Resu
         script: &SCRIPT,
         schedule,
         starts_at: crate::clock::rfc3339(schedule.starts_at),
+        over: schedule.is_over(),
         rows: rows(schedule, &snapshot, (&own, &choice.chosen)),
         mistake: choice.mistake,
         offered: choice.offered,
