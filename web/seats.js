@@ -130,7 +130,7 @@ async function look() {
   if (document.hidden) return;
   const answer = await fetch(`/reservations/available/seat?scheduleId=${schedule}&all=true`, { cache: "no-cache" });
   if (answer.status === 403 || answer.status === 401) return location.reload();
-  if (answer.status === 410) return location.reload(); // The sale has ended: the page says so, and no more.
+  if (answer.status === 410) return ended();
   if (!answer.ok) return;
   const told = await answer.json();
   if (told.version === version) return;
@@ -149,9 +149,17 @@ async function look() {
   if (lost.length && !holding) lose(lost);
 }
 
+let over = false;
 async function follow() {
   await look().catch(() => {});
-  setTimeout(follow, 1500);
+  if (!over) setTimeout(follow, 1500);
+}
+
+// Not at once: another process may not know it yet, and would show the map again.
+function ended() {
+  over = true;
+  tell(words.saidEnded);
+  setTimeout(() => location.reload(), 5000 + 5000 * Math.random());
 }
 
 // --- Holding: the same question is asked again with the same key until it is answered ---
@@ -186,7 +194,7 @@ form.addEventListener("submit", async (event) => {
 });
 
 function refused(problem) {
-  if (problem.code === "sale-ended") return location.reload();
+  if (problem.code === "sale-ended") return ended();
   if (problem.code === "seat-limit") return tell(words.saidLimit);
   if (problem.code !== "seat-taken") return tell(words.saidOther);
   const lost = problem.seats.map((seat) => seats.get(seat));

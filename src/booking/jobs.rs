@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
+
 use super::Booking;
 use crate::clock;
 use crate::error::Fault;
@@ -63,8 +65,8 @@ async fn tell_seats(booking: &Booking, settle: &Settle) -> Result<Told, Fault> {
 /// Settles payments that have been under way for longer than a payment takes: their process died, or Postgres did.
 pub async fn settle_stale(booking: &Booking) -> Result<(), Fault> {
     let mut outcome = Ok(());
-    for schedule in booking.seats.in_use() {
-        outcome = outcome.and(settle_stale_of(booking, &schedule).await);
+    for schedule in booking.seats.all().iter().filter(|schedule| schedule.is_in_use()) {
+        outcome = outcome.and(settle_stale_of(booking, schedule).await);
     }
     outcome
 }
@@ -94,23 +96,33 @@ async fn settle_one(booking: &Booking, schedule: &Arc<Schedule>, id: &Reservatio
     }
 }
 
-/// Ends holds whose time is over, in every schedule, and sees what is free: nothing where the sale has ended. A room of
-/// which not every schedule could be looked at is told nothing: it would take too few for what is left.
+/// Ends holds whose time is over, in every schedule, and sees what is left. No room waits for another: in a cluster not
+/// all are in one place, and what was counted is believed for seconds only.
 pub async fn sweep_holds(booking: &Booking) -> Result<(), Fault> {
     let started = clock::now();
-    let mut outcome = Ok(());
-    let mut left: HashMap<RoomName, Option<usize>> = HashMap::new();
-    for schedule in booking.seats.in_use() {
-        let seen = seats::availability(&booking.seats, &schedule).await;
-        let unsold = seen.as_ref().ok().map(|seen| seen.counts[0] + seen.counts[1]);
-        let unsold = if schedule.is_over() { Some(0) } else { unsold };
-        let of_room = left.entry(schedule.room.clone()).or_insert(Some(0));
-        *of_room = of_room.zip(unsold).map(|(before, more)| before + more);
-        outcome = outcome.and(seen.map(drop));
+    let mut rooms: HashMap<RoomName, Vec<Arc<Schedule>>> = HashMap::new();
+    for schedule in booking.seats.all() {
+        rooms.entry(schedule.room.clone()).or_default().push(schedule);
     }
-    for (room, seats) in left.into_iter().filter_map(|(room, seats)| Some((room, seats?))) {
-        queue::note_stock(&booking.queue, &room, u64::try_from(seats).unwrap_or(u64::MAX));
-    }
+    let swept = join_all(rooms.iter().map(|(room, schedules)| sweep_room(booking, room, schedules))).await;
     tracing::trace!(took = ?started.elapsed(), "holds swept");
-    outcome
+    swept.into_iter().collect()
+}
+
+/// Of a performance whose sale has ended only what is held is left: whoever holds it may come in to pay. A room of which
+/// not every schedule could be looked at is told nothing: it would take too few for what is left.
+async fn sweep_room(booking: &Booking, room: &RoomName, schedules: &[Arc<Schedule>]) -> Result<(), Fault> {
+    let (mut left, mut outcome) = (0, Ok(()));
+    for schedule in schedules.iter().filter(|schedule| schedule.is_in_use()) {
+        match seats::availability(&booking.seats, schedule).await {
+            Ok(seen) => {
+                let [available, held, _] = seen.counts;
+                left += if schedule.is_over() { held } else { available + held };
+            }
+            Err(fault) => outcome = outcome.and(Err(fault)),
+        }
+    }
+    outcome?;
+    queue::note_stock(&booking.queue, room, u64::try_from(left).unwrap_or(u64::MAX));
+    Ok(())
 }

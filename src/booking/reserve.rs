@@ -8,7 +8,7 @@ use super::Booking;
 use super::owned::{own_payment, payments_of};
 use super::touched::{note_touched, touched, touched_lately};
 use crate::error::Fault;
-use crate::ids::{ReservationId, RoomName, ScheduleId, UserId};
+use crate::ids::{ReservationId, RoomName, ScheduleId, SeatId, UserId};
 use crate::ledger::{self, Payment};
 use crate::queue::{self, Left, Room, Session};
 use crate::seats::{self, Asking, Cancel, HoldRefusal, Reservation, ReservationState, Schedule, Wanted};
@@ -62,7 +62,8 @@ pub async fn reserve(
     let schedule = booking.seats.schedule(schedule).filter(|schedule| schedule.room == *standing.room);
     let schedule = schedule.ok_or(ReserveError::UnknownSchedule)?;
     if schedule.is_over() {
-        return Err(ReserveError::SaleEnded);
+        let own = already(booking, standing, schedule.id, wanted).await?;
+        return own.ok_or(ReserveError::SaleEnded);
     }
     let room = booking.queue.room(standing.room).ok_or(Fault::Lost)?;
     let asking = Asking { user: standing.user, hold_ms: room.view().hold_ms, key_digest };
@@ -92,6 +93,23 @@ pub async fn reserve(
         }
         Err(refusal) => Err(refusal.into()),
     }
+}
+
+/// The caller's own reservation of exactly these seats, held or paid.
+async fn already(
+    booking: &Booking,
+    standing: Standing<'_>,
+    schedule: ScheduleId,
+    wanted: &Wanted,
+) -> Result<Option<Reserved>, Fault> {
+    let Wanted::Named(wanted) = wanted else { return Ok(None) };
+    let these = |seats: &[SeatId]| seats.len() == wanted.len() && wanted.iter().all(|seat| seats.contains(seat));
+    let live = [ReservationState::Held, ReservationState::Paying];
+    let own = list(booking, standing).await?;
+    Ok(own.into_iter().find(|reserved| match reserved {
+        Reserved::Held(held) => held.schedule == schedule && live.contains(&held.state) && these(&held.seats),
+        Reserved::Paid(paid) => paid.schedule == schedule && these(&paid.seats),
+    }))
 }
 
 /// One of the caller's own reservations.

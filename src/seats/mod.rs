@@ -85,11 +85,6 @@ impl Seats {
         of
     }
 
-    /// Those of which something may be held: all but those whose sale ended two days ago.
-    pub fn in_use(&self) -> Vec<Arc<Schedule>> {
-        self.schedules.load().values().filter(|schedule| schedule.is_in_use()).cloned().collect()
-    }
-
     /// Every schedule.
     pub fn all(&self) -> Vec<Arc<Schedule>> {
         self.schedules.load().values().cloned().collect()

@@ -133,10 +133,10 @@ impl Schedule {
         self.sale_ends_at.map_or(i64::MIN, |end| clock::unix_ms().saturating_sub(end.timestamp_millis()))
     }
 
-    /// Whether Redis may still have something of it that time ends: what is held lives for a day at most, and is
-    /// remembered for as long.
-    pub(super) fn is_in_use(&self) -> bool {
-        self.over_for_ms() < 2 * REMEMBERED_MS
+    /// Whether Redis may still have something of it that time ends: its sale goes on, or ended in the last two days (a hold
+    /// lives for a day at most, and is remembered for as long), or something was held when it was looked at last.
+    pub fn is_in_use(&self) -> bool {
+        self.over_for_ms() < 2 * REMEMBERED_MS || self.snapshot.load().as_ref().is_none_or(|seen| seen.counts[1] > 0)
     }
 
     pub(super) fn set_epoch(&self, epoch: Epoch) {
