@@ -6,6 +6,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::join_all;
+
 use super::recovery::believing;
 use super::settings::State;
 use super::{Queue, Room};
@@ -113,15 +115,12 @@ pub fn note_stock(queue: &Queue, room: &RoomName, seats_left: u64) {
     }
 }
 
-/// Brings to every room what the stock and the load advise. One that cannot be told keeps no other from it: in a cluster
-/// they are not all in one place.
+/// Brings to every room what the stock and the load advise. One that cannot be told keeps no other from it, nor makes it
+/// wait: in a cluster they are not all in one place.
 pub async fn advise(queue: &Queue, strain: Strain) -> Result<(), Fault> {
     let part = queue.controller.lock().unwrap_or_else(PoisonError::into_inner).look(strain);
-    let mut outcome = Ok(());
-    for room in queue.rooms() {
-        outcome = outcome.and(advise_room(queue, &room, part).await);
-    }
-    outcome
+    let rooms = queue.rooms();
+    join_all(rooms.iter().map(|room| advise_room(queue, room, part))).await.into_iter().collect()
 }
 
 async fn advise_room(queue: &Queue, room: &Arc<Room>, part: f64) -> Result<(), Fault> {
