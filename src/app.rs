@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -126,7 +127,9 @@ impl App {
     /// Finishes what was accepted, and ends every connection to Postgres.
     pub async fn close(&self) {
         self.under_way.close();
-        self.under_way.wait().await;
+        if timeout(Duration::from_secs(self.config.drain_seconds), self.under_way.wait()).await.is_err() {
+            tracing::warn!(tasks = self.under_way.len(), "The time to drain is over; what has a key is cut");
+        }
         for room in self.queue.rooms() {
             if let Err(fault) = queue::flush_kept_visits(&self.queue, &room).await {
                 tracing::warn!(%fault, "visits with a hold may end before it");

@@ -52,6 +52,8 @@ struct Desk {
 struct SignUps {
     open: bool,
     by_address: Window<IpAddr>,
+    /// Who may wait for a hash. Each waits to the end, also when its client hangs up.
+    waiting: Semaphore,
     hashing: Arc<Semaphore>,
 }
 
@@ -68,6 +70,7 @@ impl Accounts {
         let sign_ups = SignUps {
             open: config.signup_open,
             by_address: Window::new(config.signups_per_minute, Duration::from_mins(1)),
+            waiting: Semaphore::new(sign_up::MOST_AT_ONCE),
             hashing: Arc::new(Semaphore::new(verifiers.get())),
         };
         Ok(Self { db, desk, arrivals, sign_ups })

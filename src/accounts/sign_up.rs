@@ -19,6 +19,9 @@ const ADD: &str = "
     )
     insert into accounts (user_id) select username from added";
 
+/// Sign-ups under way at most; the next is refused at once, as a crowd of them would make everyone wait.
+pub(super) const MOST_AT_ONCE: usize = 64;
+
 /// Why no account was made.
 #[derive(Debug, thiserror::Error)]
 pub enum SignUpError {
@@ -53,6 +56,7 @@ pub async fn sign_up(
     if let Err(spent) = sign_ups.by_address.take(limits::origin(address)) {
         return Err(SignUpError::Limited { retry_after_seconds: spent.retry_after_seconds });
     }
+    let _turn = sign_ups.waiting.try_acquire().map_err(|_| Fault::Overload("sign-ups"))?;
     let NewPassword(password) = password;
     let hash = hash_aside(accounts, password.clone()).await?;
     // In a task of its own: a client who hangs up half-way would cost a connection.

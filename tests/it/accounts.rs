@@ -7,12 +7,14 @@ use std::time::Duration;
 use anteroom::accounts::{self, Accounts, Check, Login, NewPassword, Password, SignUpError, Verdict};
 use anteroom::clock;
 use anteroom::config::Config;
+use anteroom::error::Fault;
 use anteroom::ids::{Points, UserId};
 use anteroom::store::Db;
 use anteroom::store::db::Limits;
 use argon2::password_hash::CustomizedPasswordHasher;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, Params};
+use futures_util::future::join_all;
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::support;
@@ -347,4 +349,18 @@ async fn signing_up_is_limited_for_an_address_and_can_be_closed() {
     let closed = Accounts::start(room.db.clone(), &Config { signup_open: false, ..config() }).unwrap();
     let refused = accounts::sign_up(&closed, &id("cem"), &new_password(), HERE).await;
     assert!(matches!(refused, Err(SignUpError::Closed)));
+}
+
+/// Red when any number may wait: who has a key waits to the end, also when the client hangs up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_that_signs_up_is_refused_at_once_beyond_a_number() {
+    let room = room(&Config { signups_per_minute: 1_000, ..config() }).await;
+    let password = NewPassword::parse("a password").unwrap();
+    let names: Vec<_> = (0..100).map(|n| UserId::parse(&format!("new{n}")).unwrap()).collect();
+    let crowd = names.iter().map(|name| accounts::sign_up(&room.accounts, name, &password, HERE));
+    let signed_up = join_all(crowd).await;
+    let refused = signed_up.iter().filter(|one| matches!(one, Err(SignUpError::Fault(Fault::Overload(_))))).count();
+    let made = signed_up.iter().filter(|one| one.is_ok()).count();
+    assert_eq!((made, refused), (64, 36));
+    accounts::sign_up(&room.accounts, &UserId::parse("later").unwrap(), &password, HERE).await.unwrap();
 }
