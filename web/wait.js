@@ -29,8 +29,8 @@ async function ask() {
   asking = true;
   const began = Date.now();
   try {
-    const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(15000) });
-    patience = 1000 * Number(answer.headers.get("retry-after"));
+    const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(failures ? 8000 : 15000) });
+    patience = 1000 * (Number(answer.headers.get("retry-after")) || 0); // A proxy may tell a date instead of seconds.
     if (!answer.ok) throw new Error(answer.status);
     const told = await answer.json();
     skew = Date.parse(told.serverTime) - (began + Date.now()) / 2;
@@ -47,7 +47,7 @@ async function ask() {
 // After a failure at most ten seconds pass: the service, once it is back, waits thirteen for all who are there.
 function interval() {
   const spread = 1 + Math.random() / 4;
-  if (failures) return Math.max(patience, Math.min(1000 * 2 ** failures, 8000)) * spread;
+  if (failures) return Math.min(Math.max(patience, 1000 * 2 ** failures), 8000) * spread;
   return now.pollAfterMs * (document.hidden ? 2 : stream ? 4 : 1);
 }
 
