@@ -7,6 +7,7 @@ use anyhow::bail;
 use secrecy::ExposeSecret;
 use tokio::time::sleep;
 
+use super::descriptors;
 use crate::app;
 use crate::clock;
 use crate::config::Config;
@@ -33,6 +34,9 @@ pub async fn doctor(config: &Config) -> anyhow::Result<()> {
     };
     say("settings", config.check_for_serving().map(|()| "complete".to_owned()).map_err(|e| e.to_string()));
     say("token key", token_key(config));
+    let needed = descriptors::needed(config);
+    let enough = || format!("as many file descriptors as serve needs: {needed}");
+    say("system", Ok(descriptors::raise(needed).unwrap_or_else(enough)));
     for found in redis(config).await {
         say("redis", found);
     }

@@ -1,5 +1,6 @@
 //! The program's commands, and what only they need.
 
+mod descriptors;
 pub mod dev;
 pub mod doctor;
 pub mod room;

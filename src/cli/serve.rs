@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::STARTING;
+use super::{STARTING, descriptors};
 use crate::app::App;
 use crate::config::{Config, LogFormat};
 use crate::error::Fault;
@@ -33,6 +33,9 @@ impl Service {
         let key_file = config.token_key_file.clone().unwrap_or_default();
         let key = tokio::fs::read(&key_file).await;
         let key = key.with_context(|| format!("token_key_file: cannot read {}", key_file.display()))?;
+        if let Some(too_few) = descriptors::raise(descriptors::needed(&config)) {
+            tracing::warn!("{too_few}");
+        }
         http::metrics::recorder();
         let (listen, admin_listen) = (config.listen, config.admin_listen);
         let limits = Limits::from(&config);

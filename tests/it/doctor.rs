@@ -34,6 +34,7 @@ async fn stores_that_are_as_they_should_be_are_fine() {
     for line in [
         "ok    settings: complete",
         "ok    token key: an Ed25519 key",
+        "ok    system: as many file descriptors as serve needs: 15200",
         "ok    redis: answers, keeps an append-only file, evicts nothing",
         "ok    postgres: answers, within the limits that were asked for",
     ] {

@@ -69,7 +69,7 @@ fn typed(name: &str, value: &str) -> anyhow::Result<Value> {
     bail!("there is no setting {name}; there are {}, messages.ko, messages.en and messages.ja", known.join(", "))
 }
 
-const TIME: &str = "a time such as 2026-12-01T11:00:00Z, now, or +90s, +10m, +2h from now";
+const TIME: &str = "a time such as 2026-12-01T11:00:00Z, now, or +90s, +10m, +2h, +1d from now";
 
 fn time(text: &str) -> Option<DateTime<Utc>> {
     if text == "now" {
