@@ -2,6 +2,7 @@
 //!
 //! Grafana itself is not run here: its dashboards are read as what they are, JSON with queries in it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
@@ -9,6 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anteroom::clock;
+use regex::Regex;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -20,6 +22,10 @@ use crate::support::Program;
 const PROGRAMS: [&str; 2] = ["prometheus", "promtool"];
 
 const DASHBOARDS: [&str; 2] = ["deploy/grafana/dashboards/anteroom.json", "deploy/grafana/dashboards/load-tests.json"];
+
+/// Series of rules that are there only after a fault.
+const OF_FAULTS: [&str; 2] =
+    ["anteroom_invariant_violations_total", "http_request_duration_seconds_count{status=~\"5..\"}"];
 
 /// How long traffic goes on until every query has told something, on a busy machine too.
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -43,7 +49,7 @@ async fn every_panel_tells_something_and_every_rule_can_be_evaluated() {
     let watcher = Watcher::start(&dir, &service.admin_url).await;
     let crowd: Vec<_> = (1..=CROWD).map(|number| tokio::spawn(come_and_go(service.url.clone(), number))).collect();
 
-    watcher.until_none_is_silent(queries()).await;
+    watcher.until_none_is_silent([queries(), read_by_rules()].concat()).await;
     watcher.until_rules_ran().await;
     assert!(!watcher.ask("label/room/values").await["data"].as_array().unwrap().is_empty());
     let told = Client::new().get(format!("{}/metrics", service.admin_url)).send().await.unwrap().text().await.unwrap();
@@ -73,10 +79,20 @@ fn every_alert_has_a_page_and_cases() {
         assert!(rules.contains(&format!("runbook: docs/runbooks/{alert}.md")), "{alert} names no page");
         let page = repository(&format!("docs/runbooks/{alert}.md"));
         assert!(page.contains("## Look at") && page.contains("## What to do"), "{alert}");
+        assert!(page.contains(&expression_of(&rules, alert)), "{alert}: the page has another expression");
         assert!(repository("docs/runbooks/README.md").contains(&format!("({alert}.md)")), "{alert} is not in the list");
         let (fires, silent) = cases_of(&cases, alert);
         assert!(fires > 0 && silent > 0, "{alert} needs a case that fires and one that does not");
     }
+}
+
+/// What an alert fires for, as its page has it.
+fn expression_of(rules: &str, alert: &str) -> String {
+    let rule = rules.split("- alert: ").find(|rule| rule.lines().next() == Some(alert)).unwrap();
+    let (_, expression) = rule.split_once("expr:").unwrap();
+    let (expression, _) = expression.split_once("for:").unwrap();
+    let lines = expression.trim_start_matches(" |").trim().lines().map(str::trim);
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// How many cases want an alert to fire, and how many want it silent.
@@ -110,6 +126,19 @@ async fn promtool(args: &[&str], input: Stdio) {
     let done = Command::new("promtool").args(args).stdin(input).output().await.unwrap();
     let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "promtool {args:?}:\n{said}");
+}
+
+/// Each series that a rule reads. A rule that reads nothing is as well as one that has nothing to say.
+fn read_by_rules() -> Vec<(String, String)> {
+    let rules = repository("deploy/prometheus/rules.yml");
+    let expressions: String = rules.split("expr:").skip(1).filter_map(|rule| rule.split("for:").next()).collect();
+    let series = Regex::new(r"\b(?:anteroom|http|db|redis|process)_[a-z_]+(?:\{[^}]*\})?").unwrap();
+    let read: BTreeSet<&str> = series.find_iter(&expressions).map(|found| found.as_str()).collect();
+    assert!(read.len() > 20, "the rules have lost what they read: {read:?}");
+    let of_faults: Vec<_> = OF_FAULTS.iter().filter(|series| read.contains(*series)).collect();
+    assert_eq!(of_faults.len(), OF_FAULTS.len(), "no rule reads the others of {OF_FAULTS:?}");
+    let read = read.into_iter().filter(|series| !OF_FAULTS.contains(series));
+    read.map(|series| ("rules.yml".to_owned(), format!("count({series})"))).collect()
 }
 
 /// Every query of the dashboards as Prometheus is asked it, with its panel.
