@@ -25,14 +25,22 @@ export function bottleneck(run, rows) {
   const splits = rows.map((row) => split(row, run.layers));
   const resources = resourcesOf(run);
   const found = [...narrow(resources, run), ...slow(run, splits)];
+  const advice = [...new Set(found.map((one) => one.advice).filter(Boolean))];
   return {
     resources,
     splits,
     layers: layersOf(run),
     found: found.length > 0 ? found.map(({ what }) => what) : [nothingNarrow(resources)],
-    advice: found.length > 0 ? [...new Set(found.map(({ advice }) => advice))] : ['Nothing to mend at this load.'],
+    advice: found.length > 0 ? advice : ['Nothing to mend at this load.'],
   };
 }
+
+/**
+ * Whether the generator gave way before the service's CPU: more cores for the service would change little then.
+ * @param {import('./judge.js').Run} run
+ */
+const generatorFirst = ({ usage }) =>
+  usage !== undefined && usage.generatorShare >= NARROW_SHARE && (!usage.hasService || usage.generatorShare > usage.cpuShare);
 
 /**
  * @param {import('./judge.js').Row} row
@@ -75,10 +83,11 @@ function resourcesOf({ usage, data, env }) {
  * @param {Resource[]} resources
  * @param {import('./judge.js').Run} run
  */
-function narrow(resources, { usage }) {
+function narrow(resources, run) {
+  const { usage } = run;
   return resources.filter(({ share }) => share >= NARROW_SHARE).map((resource) => ({
     what: `${resource.what}: ${shown(resource.share)} % used${resource.what.includes('service') ? ` (${greediest(usage)})` : ''}.`,
-    advice: advise([resource]),
+    advice: advise(resource, run),
   }));
 }
 
@@ -93,13 +102,15 @@ function greediest(usage) {
  * @param {import('./judge.js').Run} run
  * @param {Split[]} splits
  */
-function slow({ layers }, splits) {
+function slow(run, splits) {
+  const { layers } = run;
   const found = [];
   for (const { called, client, outside } of splits) {
     if (client && outside && outside >= OUTSIDE_MS && (outside / client) * 100 >= OUTSIDE_SHARE) {
       found.push({
         what: `${called}: ${shown(outside)} of its ${shown(client)} ms in the mean pass before the service reads it or after it has answered.`,
-        advice: 'Requests queue for CPU: give the service more cores, or the room a smaller capacity.',
+        // They queue in k6 as well, where that is out of breath.
+        advice: generatorFirst(run) ? '' : 'Requests queue for CPU: give the service more cores, or the room a smaller capacity.',
       });
     }
   }
@@ -148,19 +159,36 @@ function layersOf({ layers }) {
 const nothingNarrow = ([first]) =>
   first ? `Nothing came near its limit. Nearest: ${first.what}, ${shown(first.share)} % used.` : 'What the machine used was not measured.';
 
-/** @param {Resource[]} resources */
-function advise([first]) {
-  if (first.what.includes('generator')) {
-    return 'Give k6 more cores or another machine: the service can do more than it was asked for.';
+/**
+ * What to do about a resource that is narrow; empty where that is said of another one.
+ * @param {Resource} resource
+ * @param {import('./judge.js').Run} run
+ */
+function advise({ what }, run) {
+  if (what.includes('generator')) {
+    return adviseGenerator(run);
   }
-  if (first.what.includes('Redis')) {
+  if (what.includes('Redis')) {
     return 'Redis is one thread: schedules can be spread over a Cluster, a room cannot. Look at which scripts run most.';
   }
-  if (first.what.includes('connections')) {
+  if (what.includes('connections')) {
     return 'Look at how long transactions take before raising `database_connections`.';
   }
-  if (first.what.includes('memory')) {
+  if (what.includes('memory')) {
     return 'Redis keeps each waiting visitor in some 300 bytes: look at how many there are, and at the snapshots of seats.';
   }
-  return 'The next thing to give way is CPU: more cores for the service, a core of its own for Redis and for Postgres.';
+  return generatorFirst(run)
+    ? ''
+    : 'The next thing to give way is CPU: more cores for the service, a core of its own for Redis and for Postgres.';
+}
+
+/**
+ * Only a service with CPU to spare can do more. Where both are busy, the one that is busier comes first.
+ * @param {import('./judge.js').Run} run
+ */
+function adviseGenerator(run) {
+  if (run.usage?.hasService && run.usage.cpuShare < NARROW_SHARE) {
+    return 'Give k6 more cores or another machine: the service can do more than it was asked for.';
+  }
+  return generatorFirst(run) ? 'Give k6 more cores or another machine first: until then the figures say as much of k6 as of the service.' : '';
 }

@@ -131,3 +131,22 @@ const CASES = {
 export default function () {
   check(null, CASES);
 }
+
+/** What is advised when k6 and the service use so much of their cores. @param {number} k6 @param {number} service */
+const advised = (k6, service) => judge(run({}, { usage: usage(samples(k6, service, 0)) })).bottleneck.advice.join(' ');
+
+Object.assign(CASES, {
+  'a busy generator beside an idle service is told to ask for more': () =>
+    advised(0.9, 0.3).includes('the service can do more') && !advised(0.9, 0.3).includes('cores for the service'),
+  'a service that is busier needs cores, and cannot do more': () =>
+    advised(0.8, 0.99).includes('more cores for the service') && !advised(0.8, 0.99).includes('k6'),
+  'a generator that is busier than a busy service needs cores first': () =>
+    advised(0.89, 0.72).includes('more cores or another machine first') && !/can do more|cores for the service/.test(advised(0.89, 0.72)),
+  'nobody knows what a service can do that was not measured': () => advised(0.9, 0).includes('first') && !advised(0.9, 0).includes('can do more'),
+  'requests that queue for a busy generator are no reason for more cores': () => {
+    const routes = { 'POST /reservations/pay': { count: 100, seconds: 0.4 } };
+    const layers = { routes, scripts: {}, poolWait: { count: 0, seconds: 0 }, batches: { count: 0, seconds: 0 }, batched: 0 };
+    const queued = (/** @type {number} */ k6) => judge(run(latency(100), { layers, usage: usage(samples(k6, 0.3, 0)) })).bottleneck;
+    return queued(0.3).advice[0].startsWith('Requests queue for CPU') && queued(0.9).found.length === 2 && queued(0.9).advice.length === 1;
+  },
+});
