@@ -1,6 +1,7 @@
 // The verdict's own test, on made-up runs: what is planted must be found, and nothing else. `k6 run k6/report/test.js`
 
 import { check } from 'k6';
+import { COMPARISONS } from './compare_test.js';
 import { judge } from './judge.js';
 import { markdown } from './markdown.js';
 import { merge, quantile, readSeries } from './series.js';
@@ -150,3 +151,5 @@ Object.assign(CASES, {
     return queued(0.3).advice[0].startsWith('Requests queue for CPU') && queued(0.9).found.length === 2 && queued(0.9).advice.length === 1;
   },
 });
+
+Object.assign(CASES, COMPARISONS);
