@@ -10,7 +10,7 @@ import { account, accounts } from './lib/accounts.js';
 import { askInvariants, changeRoom, invariantGoals, isOperator, metric, placeOf } from './lib/admin.js';
 import { dates, login, only, orElse, pay, position, reserve, seats, send } from './lib/api.js';
 import { ROOM, SCHEDULE, whole } from './lib/config.js';
-import { goals, STATS } from './lib/goals.js';
+import { completed, completedGoal, goals, STATS } from './lib/goals.js';
 import { jumpedAtTheDoor, jumpedInLine, storyteller } from './lib/order.js';
 import { named, verdict } from './lib/summary.js';
 import { anyOf, between, pause } from './lib/time.js';
@@ -50,6 +50,7 @@ export const options = {
   thresholds: {
     ...goals(REQUESTS),
     ...invariantGoals,
+    ...completedGoal,
     'errors{name:token}': ['rate==0'],
     admitted: [`count==${USERS}`],
     bought: [`count>=${Math.floor((USERS / BUYERS) * 0.95)}`],
@@ -87,6 +88,7 @@ export default async function ({ visitMs }) {
   lineJumpers.add(jumped);
   doorJumpers.add(jumpedAtTheDoor(stories).length);
   fellBack.add(stories.filter((story) => story.fellBack).length);
+  completed.add(1);
 }
 
 /** Visitors between the answer that let them in and their leaving, as they know it themselves. */

@@ -7,11 +7,11 @@
 import { Counter } from 'k6/metrics';
 import { askInvariants, invariantGoals } from './lib/admin.js';
 import { listenTo } from './lib/api.js';
-import { newArrivals, TOGETHER } from './lib/arrivals.js';
+import { arrivalGoals, newArrivals, TOGETHER } from './lib/arrivals.js';
 import { seconds, USERS, whole } from './lib/config.js';
 import { journey, survey } from './lib/crowd.js';
 import { goalsAtTheEnd, newFigures } from './lib/figures.js';
-import { SEVEN, STATS } from './lib/goals.js';
+import { completed, completedGoal, SEVEN, STATS } from './lib/goals.js';
 import { paidGoals } from './lib/journeys.js';
 import { named, verdict } from './lib/summary.js';
 import { resourceGoals, watching } from './lib/watch.js';
@@ -41,7 +41,8 @@ export const options = {
     ...paidGoals,
     turned_away: ['count==0'],
     late: ['count==0'],
-    'iterations{scenario:soak}': ['count==1'],
+    ...arrivalGoals,
+    ...completedGoal,
   },
 };
 
@@ -61,6 +62,7 @@ export default async function (known) {
   await arrivals.keep(RATE, RATE, DURATION);
   await arrivals.ended();
   figures.tell();
+  completed.add(1);
 }
 
 export const teardown = askInvariants;

@@ -1,7 +1,7 @@
 // Users who arrive at a rate, whether or not those before them have left. All live in one VU, each a promise: what comes next
 // may depend on what all of them saw, and a VU for each would cost k6 as many engines as there are users.
 
-import { Trend } from 'k6/metrics';
+import { Counter, Trend } from 'k6/metrics';
 import { USERS } from './config.js';
 import { pause } from './time.js';
 
@@ -12,6 +12,11 @@ export const TOGETHER = { batch: USERS.count, batchPerHost: USERS.count };
 
 /** Users on their journey, looked at each second. */
 const users = new Trend('users');
+/** Journeys that an answer of no known shape has ended: they would take the whole test with them. */
+const broken = new Counter('journeys_broken');
+
+/** @type {Record<string, string[]>} */
+export const arrivalGoals = { journeys_broken: ['count==0'] };
 
 /**
  * @typedef {object} Notice what is told to those who want to know
@@ -38,10 +43,15 @@ export function newArrivals(count, travel, { turnedAway, looked }) {
       turnedAway();
       return;
     }
-    const journey = travel(n, turn).finally(() => {
-      idle.push(n);
-      underWay.delete(journey);
-    });
+    const journey = travel(n, turn)
+      .catch((error) => {
+        broken.add(1);
+        console.error(`a journey broke: ${error}`);
+      })
+      .finally(() => {
+        idle.push(n);
+        underWay.delete(journey);
+      });
     turn += 1;
     underWay.add(journey);
   }
