@@ -1,4 +1,5 @@
-// Many users press at one instant for few seats: exactly as many win as there are seats. Then baskets of several seats
+// Many users press at one instant for few seats: exactly as many win as there are seats, and each of them pays, twice at
+// once, and has paid once. Then baskets of several seats
 // that want the same ones in different orders: nobody ever holds half a basket.
 //
 // All users live in one VU, each a promise, because only within a VU can it be known who won and who lost: the outcome is
@@ -8,9 +9,9 @@ import { check, fail } from 'k6';
 import { Counter } from 'k6/metrics';
 import { accounts, hasTokens } from './lib/accounts.js';
 import { askInvariants, invariantGoals } from './lib/admin.js';
-import { allSeats, balance, basket, cancel, orElse, reservations, reserve, seats, send } from './lib/api.js';
+import { allSeats, balance, basket, cancel, orElse, pay, reservations, reserve, seats, send } from './lib/api.js';
 import { SCHEDULE, whole } from './lib/config.js';
-import { answered, goals, STATS } from './lib/goals.js';
+import { answered, completed, completedGoal, goals, STATS } from './lib/goals.js';
 import { named, verdict } from './lib/summary.js';
 import { anyOf, between, pause, shuffled } from './lib/time.js';
 import { enter, goAway, isActive } from './lib/visit.js';
@@ -29,15 +30,16 @@ const BASKET_SIZES = [2, 3, 4];
 const ARRIVAL_MS_EACH = 10;
 /** A list of seats may be a quarter of a second old. */
 const SETTLED_MS = 500;
-/** So many look at their reservations at once. */
+/** So many look at their reservations, or pay, at once. */
 const LOOKERS = 50;
 
 /** The requests that the test is about, and those that prepare it or look at what came of it, all users at once. */
 const REQUESTS = [hasTokens ? 'position' : 'token', 'reserve', 'basket'];
-const BESIDE = ['balance', 'cancel', 'all seats', 'reservations', 'leave'];
+const BESIDE = ['pay', 'balance', 'cancel', 'all seats', 'reservations', 'leave'];
 
 const winners = new Counter('winners');
 const losers = new Counter('losers');
+const sold = new Counter('seats_sold');
 const basketsHeld = new Counter('baskets_held');
 const basketsRefused = new Counter('baskets_refused');
 
@@ -53,9 +55,10 @@ export const options = {
     ...answered(BESIDE),
     ...goals(REQUESTS),
     ...invariantGoals,
-    iterations: ['count==1'],
+    ...completedGoal,
     winners: [`count==${SEATS}`],
     losers: [`count==${USERS - SEATS}`],
+    seats_sold: [`count==${SEATS}`],
     baskets_held: [`count>=${BASKET_ROUNDS}`],
     baskets_refused: ['count>0'],
   },
@@ -83,6 +86,7 @@ export default async function () {
   }
   await Promise.all(crowd.map(goAway));
   await watching.stop();
+  completed.add(1);
 }
 
 /**
@@ -133,6 +137,62 @@ async function race(crowd, prizes) {
   losers.add(lost.filter(isCleanlyRefused).length);
   check(won, { 'each seat has one winner': (all) => same(all.flatMap(seatsHeld), prizes) });
   await compare(attempts, prizes);
+  await sell(won, prizes);
+  const again = await pressAtOnce(lost.map(({ visitor }) => visitor), (i) => [prizes[i % prizes.length]], ([seat]) => reserve(SCHEDULE, seat));
+  check(again, { 'what is sold is held by nobody else': (all) => all.every(isCleanlyRefused) });
+}
+
+/**
+ * Every winner pays, twice at once.
+ * @param {Attempt[]} won
+ * @param {string[]} prizes
+ */
+async function sell(won, prizes) {
+  /** @type {any[][]} */
+  const payments = [];
+  await each(won, async ({ visitor, answer }) => {
+    payments.push(await Promise.all([payUntilDone(visitor, answer.body), payUntilDone(visitor, answer.body)]));
+  });
+  const ids = new Set(payments.map(([first]) => first?.paymentId));
+  check(payments, {
+    'paid twice at once, each has one payment': (all) => all.every(([one, two]) => one && one.paymentId === two?.paymentId),
+    'and nobody the same as another': () => ids.size === won.length,
+  });
+  await pause(SETTLED_MS);
+  const list = await send(allSeats(SCHEDULE), won[0].visitor.token);
+  sold.add((list.body?.seats ?? []).filter((/** @type {any} */ s) => prizes.includes(s.seatId) && s.status === 'sold').length);
+}
+
+/**
+ * Asks again while the same payment is under way.
+ * @param {Visitor} visitor
+ * @param {import('./lib/journeys.js').Held} held
+ * @returns {Promise<any>} the payment, null when it was refused
+ */
+async function payUntilDone(visitor, held) {
+  for (;;) {
+    const answer = await send(orElse(pay(held), 409), visitor.token);
+    if (answer.code !== 'payment-in-flight') {
+      return answer.status === 200 ? answer.body : null;
+    }
+    await pause(1_000);
+  }
+}
+
+/**
+ * Some at once, until all are done.
+ * @template T
+ * @param {T[]} all
+ * @param {(one: T) => Promise<void>} work
+ */
+async function each(all, work) {
+  const rest = [...all];
+  const worker = async () => {
+    for (let one = rest.pop(); one; one = rest.pop()) {
+      await work(one);
+    }
+  };
+  await Promise.all(Array.from({ length: LOOKERS }, worker));
 }
 
 /**
@@ -173,14 +233,10 @@ async function compare(attempts, pool) {
   });
   /** @type {{attempt: Attempt, fought: string[]}[]} */
   const told = [];
-  const rest = [...attempts];
-  const look = async () => {
-    for (let attempt = rest.pop(); attempt; attempt = rest.pop()) {
-      const own = await send(reservations(), attempt.visitor.token);
-      told.push({ attempt, fought: liveSeats(own.body).filter((seat) => pool.includes(seat)) });
-    }
-  };
-  await Promise.all(Array.from({ length: LOOKERS }, look));
+  await each(attempts, async (attempt) => {
+    const own = await send(reservations(), attempt.visitor.token);
+    told.push({ attempt, fought: liveSeats(own.body).filter((seat) => pool.includes(seat)) });
+  });
   check(told, {
     'everyone has what they were told, and losers nothing': (all) =>
       all.every(({ attempt, fought }) => same(fought, isHeld(attempt) ? attempt.wanted : [])),

@@ -10,7 +10,7 @@ BEGIN {
     OFS = "\t"
     # Metrics of ours that are shown over time.
     split("vus users waited cpu_share memory_share connections_share service_memory_mb redis_memory_mb connections_used" \
-        " queue_waiting visits_active postgres_transactions", shown, " ")
+        " open_files redis_clients postgres_backends queue_waiting visits_active postgres_transactions", shown, " ")
     for (i in shown) kept[shown[i]] = 1
 }
 # Every ten seconds a line for whoever looks on.

@@ -1,9 +1,9 @@
-// From nobody to 1,000 users in ten seconds, who stay for two minutes; then 50 are left, and ten seconds later everything
-// is as it was. First cold: nobody has ever logged in, so every password is to be checked. Then the same again, warm.
+// From nobody to 1,000 users in ten seconds, who stay for two minutes; then 50 are left, and when the others have ended their
+// journeys everything is as it was. First cold: nobody has ever logged in, so every password is to be checked. Then the same again, warm.
 
 import { askInvariants, invariantGoals } from './lib/admin.js';
 import { seconds, whole } from './lib/config.js';
-import { LAST_JOURNEY, shop, survey } from './lib/crowd.js';
+import { LAST_JOURNEY, shop, survey, usersGoal } from './lib/crowd.js';
 import { goals, goalsWhile, OWN_P95_MS, SEVEN, STATS } from './lib/goals.js';
 import { paidGoals } from './lib/journeys.js';
 import { lengthOf, ramp, stageNow } from './lib/stages.js';
@@ -40,13 +40,14 @@ export const options = {
   summaryTrendStats: STATS,
   thresholds: {
     ...goals([...SEVEN, 'leave']),
-    ...goalsWhile(OFTEN, 'stage:cold'),
+    ...goalsWhile(SEVEN, 'stage:cold'),
     ...goalsWhile(OFTEN, 'stage:after cold', OWN_P95_MS),
     ...goalsWhile(SEVEN, 'stage:warm', OWN_P95_MS),
     ...goalsWhile(OFTEN, 'stage:after warm', OWN_P95_MS),
     ...resourceGoals,
     ...invariantGoals,
     ...paidGoals,
+    ...usersGoal(USERS),
   },
 };
 

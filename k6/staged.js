@@ -3,7 +3,7 @@
 
 import { askInvariants, invariantGoals } from './lib/admin.js';
 import { seconds, whole } from './lib/config.js';
-import { LAST_JOURNEY, shop, survey } from './lib/crowd.js';
+import { LAST_JOURNEY, shop, survey, usersGoal } from './lib/crowd.js';
 import { goals, goalsWhile, OWN_P95_MS, SEVEN, STATS } from './lib/goals.js';
 import { paidGoals } from './lib/journeys.js';
 import { lengthOf, ramp, scaled, stageNow } from './lib/stages.js';
@@ -19,7 +19,8 @@ const PLAN = [
   { name: 'at 500', seconds: 300, users: 500 },
   { name: 'to 0', seconds: 120, users: 0 },
 ];
-const STAGES = scaled(PLAN, seconds('DURATION', lengthOf(PLAN)), whole('USERS', 1_000));
+const USERS = whole('USERS', 1_000);
+const STAGES = scaled(PLAN, seconds('DURATION', lengthOf(PLAN)), USERS);
 const TIGHT = 'to 1000';
 
 export const options = {
@@ -34,6 +35,7 @@ export const options = {
     ...resourceGoals,
     ...invariantGoals,
     ...paidGoals,
+    ...usersGoal(USERS),
   },
 };
 

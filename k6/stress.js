@@ -5,12 +5,12 @@
 import { Counter, Gauge, Rate } from 'k6/metrics';
 import { askInvariants, invariantGoals } from './lib/admin.js';
 import { listenTo, tagEach } from './lib/api.js';
-import { newArrivals, TOGETHER } from './lib/arrivals.js';
+import { arrivalGoals, newArrivals, TOGETHER } from './lib/arrivals.js';
 import { seconds, USERS, whole } from './lib/config.js';
 import { journey, survey } from './lib/crowd.js';
-import { answered, goalsWhile, SEVEN, STATS } from './lib/goals.js';
+import { answered, completed, completedGoal, goalsWhile, SEVEN, STATS } from './lib/goals.js';
 import { named, verdict } from './lib/summary.js';
-import { judgeStep, newStep } from './lib/step.js';
+import { BY, judgeStep, newStep } from './lib/step.js';
 import { between, pause } from './lib/time.js';
 import { startWatching } from './lib/watch.js';
 
@@ -28,12 +28,16 @@ const THINK_MS = [200, 600];
 const think = () => pause(between(THINK_MS[0], THINK_MS[1]));
 
 const breakingPoint = new Gauge('breaking_point_per_second');
-const steps = new Counter('steps');
-const brokenBy = new Counter('broken_by');
+/** Of each step: journeys that were to begin in a second, those that ended paid, and what broke (`BROKEN_BY`). */
+const stepRate = new Gauge('step_rate');
+const stepPaid = new Gauge('step_paid');
+const stepBroken = new Gauge('step_broken');
+/** The generator was out of breath in the step that broke: the breaking point is its own. */
+const brokenByGenerator = new Counter('broken_by_generator');
 /** Answers beyond the breaking point that are neither right nor a 503. */
 const collapsed = new Rate('collapsed');
 const refused = new Rate('refused_beyond');
-/** Journeys that ended paid beyond the breaking point, as a share of the most that ever did. */
+/** Journeys that ended paid in the worse step beyond the breaking point, as a share of the most that ever did. */
 const kept = new Gauge('kept_beyond');
 
 export const options = {
@@ -44,12 +48,15 @@ export const options = {
   thresholds: {
     ...withoutGoals(answered([...SEVEN, 'leave'])),
     ...shownFor(['within', 'beyond', 'recovering']),
+    ...shownOfSteps(MOST_STEPS + BEYOND),
     ...goalsWhile(SEVEN, 'stage:after'),
     ...invariantGoals,
     breaking_point_per_second: ['value>0'],
     collapsed: ['rate<0.001'],
     kept_beyond: ['value>=0.7'],
-    iterations: ['count==1'],
+    broken_by_generator: [],
+    ...arrivalGoals,
+    ...completedGoal,
   },
 };
 
@@ -75,11 +82,40 @@ function shownFor(stages) {
   return Object.fromEntries(names.map((name) => [name, []]));
 }
 
+/**
+ * @param {number} count
+ * @returns {Record<string, string[]>}
+ */
+function shownOfSteps(count) {
+  const steps = Array.from({ length: count }, (_, n) => n + 1);
+  const names = steps.flatMap((n) => ['step_rate', 'step_paid', 'step_broken'].map((metric) => `${metric}{step:${n}}`));
+  return Object.fromEntries(names.map((name) => [name, []]));
+}
+
 export const setup = () => survey();
 
 /** Which part of the test it is: tells what a request belongs to. */
 let stage = 'within';
 let step = newStep();
+let steps = 0;
+
+/**
+ * One step, noted for the verdict.
+ * @param {Arrivals} arrivals
+ * @param {number} rate
+ */
+async function takeStep(arrivals, rate) {
+  step = newStep();
+  await arrivals.keep(rate, rate, STEP_S);
+  const { broken, by, paidPerSecond } = judgeStep(step, STEP_S);
+  steps += 1;
+  const tags = { step: String(steps) };
+  stepRate.add(rate, tags);
+  stepPaid.add(paidPerSecond, tags);
+  stepBroken.add(by, tags);
+  console.log(`${rate.toFixed(1)} journeys a second: ${broken || 'every goal met'}, ${paidPerSecond.toFixed(1)} paid a second`);
+  return { by, paidPerSecond };
+}
 
 /** @param {import('./lib/crowd.js').Known} known */
 export default async function ({ schedules }) {
@@ -104,6 +140,7 @@ export default async function ({ schedules }) {
   await arrivals.keep(fine.rate / 2, fine.rate / 2, RECOVERY_S);
   await arrivals.ended();
   await watching.stop();
+  completed.add(1);
 
   /** @param {number} n @param {number} turn */
   async function travel(n, turn) {
@@ -127,21 +164,17 @@ async function untilItBreaks(arrivals) {
   let doubted = false;
   const fine = { rate: 0, most: 0 };
   for (let n = 0; n < MOST_STEPS; n += 1) {
-    step = newStep();
-    await arrivals.keep(rate, rate, STEP_S);
-    const { broken, paidPerSecond } = judgeStep(step, STEP_S);
-    steps.add(1);
+    const { by, paidPerSecond } = await takeStep(arrivals, rate);
     fine.most = Math.max(fine.most, paidPerSecond);
-    console.log(`${rate.toFixed(1)} journeys a second: ${broken || 'every goal met'}, ${paidPerSecond.toFixed(1)} paid a second`);
-    if (broken && doubted) {
-      brokenBy.add(1, { goal: broken });
+    if (by !== BY.none && doubted) {
+      brokenByGenerator.add(by === BY.late ? 1 : 0);
       break;
     }
-    if (!broken) {
+    if (by === BY.none) {
       fine.rate = rate;
       rate *= GROWTH;
     }
-    doubted = Boolean(broken);
+    doubted = by !== BY.none;
   }
   breakingPoint.add(fine.rate);
   return fine;
@@ -154,14 +187,12 @@ async function untilItBreaks(arrivals) {
  */
 async function beyond(arrivals, rate, most) {
   stage = 'beyond';
-  let paid = 0;
+  let least = Infinity;
   for (let n = 1; n <= BEYOND; n += 1) {
-    step = newStep();
-    const faster = rate * BEYOND_GROWTH ** n;
-    await arrivals.keep(faster, faster, STEP_S);
-    paid = Math.max(paid, judgeStep(step, STEP_S).paidPerSecond);
+    const { paidPerSecond } = await takeStep(arrivals, rate * BEYOND_GROWTH ** n);
+    least = Math.min(least, paidPerSecond);
   }
-  kept.add(most > 0 ? paid / most : 0);
+  kept.add(most > 0 ? least / most : 0);
 }
 
 export const teardown = askInvariants;

@@ -1,7 +1,9 @@
 // A crowd of shoppers: each VU is a user with an account of its own, who comes, buys, leaves, and comes again.
 
 import exec from 'k6/execution';
+import { Trend } from 'k6/metrics';
 import { account } from './accounts.js';
+import { isOperator } from './admin.js';
 import { tagEach } from './api.js';
 import { USERS } from './config.js';
 import { booking, chargeAndBook, paid } from './journeys.js';
@@ -24,6 +26,19 @@ const PURSE = 1_000_000;
 
 /** Turns of different users begin at different schedules. */
 const STRIDE = 7;
+
+/** Users at the moment in which one of them begins a journey. */
+const users = new Trend('users');
+
+/** VUs that are no users: the one that watches. */
+const OTHERS = isOperator ? 1 : 0;
+
+/**
+ * So many users there must have been, but for those who were about to come.
+ * @param {number} count
+ * @returns {Record<string, string[]>}
+ */
+export const usersGoal = (count) => ({ users: [`max>=${Math.floor(count * 0.99)}`] });
 
 /**
  * What all users know.
@@ -53,6 +68,7 @@ export async function shop(known, how = {}) {
   const vu = exec.vu.idInTest - 1;
   const round = exec.vu.iterationInScenario;
   tagEach(how.tags ?? (() => ({})));
+  users.add(exec.instance.vusActive - OTHERS);
   if (round === 0) {
     await (how.think ?? think)();
   }

@@ -2,6 +2,9 @@
 
 import { SEVEN } from './goals.js';
 
+/** The numbers of `BROKEN_BY` in report/words.js. */
+export const BY = { none: 0, late: 1, slow: 2, errors: 3, away: 4, unpaid: 5, unended: 6 };
+
 const GOAL_MS = 500;
 const MOST_ERRORS = 0.001;
 /** Of the looks whether journeys are due, so many may find that they were due long ago: else the generator is the limit. */
@@ -42,24 +45,26 @@ export function newStep() {
 }
 
 /**
- * What broke in a step, an empty text for nothing, and how many journeys ended paid in a second.
+ * What broke in a step, in words and by its number, and how many journeys ended paid in a second.
  * @param {ReturnType<typeof newStep>} step
  * @param {number} lengthS
- * @returns {{broken: string, paidPerSecond: number}}
+ * @returns {{broken: string, by: number, paidPerSecond: number}}
  */
 export function judgeStep({ took, seen }, lengthS) {
   const paidPerSecond = seen.paid / lengthS;
   const ended = seen.paid + seen.unpaid;
   const slow = SEVEN.find((name) => took[name] && p95(took[name]) >= GOAL_MS);
-  const broken =
-    (seen.late > seen.looks * MOST_LATE && 'the generator came too late') ||
-    (slow && `p95 of ${slow} was ${Math.round(p95(took[slow]))} ms`) ||
-    (seen.wrong > seen.answers * MOST_ERRORS && `${seen.wrong} of ${seen.answers} answers were errors`) ||
-    (seen.away > 0 && `${seen.away} users were still on their last journey when they were to begin the next`) ||
-    (seen.unpaid > ended * 0.05 && `${seen.unpaid} of ${ended} journeys ended unpaid`) ||
-    (ended < seen.began * LEAST_ENDED && `${ended} journeys ended while ${seen.began} began`) ||
-    '';
-  return { broken, paidPerSecond };
+  /** @type {[number, boolean, () => string][]} */
+  const all = [
+    [BY.late, seen.late > seen.looks * MOST_LATE, () => 'the generator came too late'],
+    [BY.slow, slow !== undefined, () => `p95 of ${slow} was ${Math.round(p95(took[slow ?? '']))} ms`],
+    [BY.errors, seen.wrong > seen.answers * MOST_ERRORS, () => `${seen.wrong} of ${seen.answers} answers were errors`],
+    [BY.away, seen.away > 0, () => `${seen.away} users were still on their last journey when they were to begin the next`],
+    [BY.unpaid, seen.unpaid > ended * 0.05, () => `${seen.unpaid} of ${ended} journeys ended unpaid`],
+    [BY.unended, ended < seen.began * LEAST_ENDED, () => `${ended} journeys ended while ${seen.began} began`],
+  ];
+  const [by, , broken] = all.find(([, found]) => found) ?? [BY.none, true, () => ''];
+  return { broken: broken(), by, paidPerSecond };
 }
 
 /** @param {number[]} list */

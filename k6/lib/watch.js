@@ -21,6 +21,9 @@ const seen = {
   serviceMemory: new Trend('service_memory_mb'),
   redisMemory: new Trend('redis_memory_mb'),
   used: new Trend('connections_used'),
+  files: new Trend('open_files'),
+  redisClients: new Trend('redis_clients'),
+  backends: new Trend('postgres_backends'),
   waiting: new Trend('queue_waiting'),
   active: new Trend('visits_active'),
   transactions: new Trend('postgres_transactions'),
@@ -28,7 +31,7 @@ const seen = {
 
 /**
  * The pool asks connections that rested whether they live, all at once: for that moment all are in use. So the mean of the
- * looks at connections counts, not the highest.
+ * looks at connections counts, not the highest; the verdict looks at the busiest minute too.
  *
  * CPU is that of the service and of Redis in the cores they were given, as the service itself sees it, in the mean. What
  * all processes use, Postgres too, is in the verdict, which also looks at the busiest minute.
@@ -93,6 +96,9 @@ async function look() {
   seen.serviceMemory.add(service);
   seen.redisMemory.add(redis);
   seen.used.add(used);
+  seen.files.add(of('process_open_fds'));
+  seen.redisClients.add(of('redis_clients'));
+  seen.backends.add(of('db_server_connections'));
   seen.connections.add((used / Math.max(1, of('db_pool_connections_max'))) * 100);
   seen.waiting.add(of(`anteroom_queue_waiting{room="${ROOM}"}`));
   seen.active.add(of(`anteroom_visits_active{room="${ROOM}"}`));

@@ -13,6 +13,13 @@ const SETTLED_S = 60;
 const MOST_P95 = 1.2;
 const MOST_MEMORY = 1.15;
 const NOISE = { ms: 2, megabytes: 16, connections: 1 };
+/** What a service that gives something back too seldom has ever more of. @type {Record<string, string>} */
+const LEAKS = {
+  connections_used: 'connections to Postgres in use',
+  postgres_backends: 'connections that Postgres has',
+  redis_clients: 'connections that Redis has',
+  open_files: 'open files and connections of service',
+};
 /** Redis keeps each reservation for a day, so it grows with what is paid; no more than this for each. */
 const MOST_REDIS_BYTES = 1_024;
 
@@ -29,16 +36,23 @@ export function drift({ test, requests, series, usage, steadyFromS = 0 }) {
   const first = [settled, settled + PART_S];
   // The users' last journeys end after the load does.
   const last = [long - PART_S - SETTLED_S, long - SETTLED_S];
-  const goals = Object.entries(requests).flatMap(([called, tag]) => {
-    const seconds = series.requests.get(tag);
-    const [before, after] = [first, last].map(([from, to]) => seconds && quantile(merge(seconds, from, to), 0.95));
+  const goals = Object.entries(requests).map(([called, tag]) => {
+    const seconds = series.requests.get(tag) ?? new Map();
+    const [before, after] = [first, last].map(([from, to]) => quantile(merge(seconds, from, to), 0.95));
     return goal(`p95 of ${called}, ms`, before, after, MOST_P95, NOISE.ms);
   });
-  const connections = series.metrics.get('connections_used');
-  goals.push(...goal('connections in use', meanOf(connections, first[0], first[1]), meanOf(connections, last[0], last[1]), MOST_P95, NOISE.connections));
-  const [before, after] = [first, last].map((part) => memoryOf(usage, 'service', long, part));
-  goals.push(...goal('memory of service, MB', before, after, MOST_MEMORY, NOISE.megabytes));
-  goals.push(...redisGoal([first, last].map((part) => memoryOf(usage, 'redis', long, part)), paidBetween(series, requests.pay, first, last)));
+  const looked = Object.entries(LEAKS).filter(([metric]) => series.metrics.has(metric));
+  goals.push(
+    ...looked.map(([metric, what]) => {
+      const [before, after] = [first, last].map(([from, to]) => meanOf(series.metrics.get(metric), from, to));
+      return goal(what, before, after, MOST_P95, NOISE.connections);
+    }),
+  );
+  if (usage?.hasService) {
+    const [before, after] = [first, last].map((part) => memoryOf(usage, 'service', long, part));
+    goals.push(goal('memory of service, MB', before, after, MOST_MEMORY, NOISE.megabytes));
+    goals.push(redisGoal([first, last].map((part) => memoryOf(usage, 'redis', long, part)), paidBetween(series, requests.pay, first, last)));
+  }
   return goals;
 }
 
@@ -71,45 +85,36 @@ function paidBetween(series, tag, first, last) {
 /**
  * @param {(number | null)[]} megabytes before and after
  * @param {number} payments between the two
- * @returns {import('./judge.js').Goal[]}
+ * @returns {import('./judge.js').Goal}
  */
 function redisGoal([before, after], payments) {
-  if (before === null || after === null || payments === 0) {
-    return [];
-  }
-  const bytes = (Math.max(0, after - before - NOISE.megabytes) * 1_048_576) / payments;
-  return [
-    {
-      what: `no drift, memory of redis: grows by at most ${MOST_REDIS_BYTES} bytes for each payment, and ${NOISE.megabytes} MB`,
-      measured: `${shown(before)} → ${shown(after)} MB, ${shown(payments)} payments`,
-      ok: bytes <= MOST_REDIS_BYTES,
-      request: '',
-      stage: '',
-      stat: 'drift',
-    },
-  ];
+  const grown = before === null || after === null ? Infinity : Math.max(0, after - before - NOISE.megabytes);
+  return {
+    what: `no drift, memory of redis: grows by at most ${MOST_REDIS_BYTES} bytes for each payment, and ${NOISE.megabytes} MB`,
+    measured: `${shown(before)} → ${shown(after)} MB, ${shown(payments)} payments`,
+    ok: payments > 0 && grown * 1_048_576 <= MOST_REDIS_BYTES * payments,
+    request: '',
+    stage: '',
+    stat: 'drift',
+  };
 }
 
 /**
+ * What is not known of one of the parts was not shown to be steady.
  * @param {string} what
- * @param {number | null | undefined} before
- * @param {number | null | undefined} after
+ * @param {number | null} before
+ * @param {number | null} after
  * @param {number} most how many times as much
  * @param {number} noise
- * @returns {import('./judge.js').Goal[]}
+ * @returns {import('./judge.js').Goal}
  */
 function goal(what, before, after, most, noise) {
-  if (before === null || before === undefined || after === null || after === undefined) {
-    return [];
-  }
-  return [
-    {
-      what: `no drift, ${what}: last five minutes at most ${most} × the first`,
-      measured: `${shown(before)} → ${shown(after)}`,
-      ok: after <= before * most || after - before <= noise,
-      request: '',
-      stage: '',
-      stat: 'drift',
-    },
-  ];
+  return {
+    what: `no drift, ${what}: last five minutes at most ${most} × the first`,
+    measured: `${shown(before)} → ${shown(after)}`,
+    ok: before !== null && after !== null && (after <= before * most || after - before <= noise),
+    request: '',
+    stage: '',
+    stat: 'drift',
+  };
 }

@@ -7,7 +7,7 @@ import { mostUsers, percent, shown } from './words.js';
  * @param {import('./judge.js').Run} run
  */
 export function markdown(judged, run) {
-  const parts = [heading(judged), requestTable(judged), stageTable(judged), figures(judged, run), goalTable(judged)];
+  const parts = [heading(judged), requestTable(judged), stageTable(judged), stepTable(judged), figures(judged, run), goalTable(judged)];
   if (run.env) {
     parts.push(machine(run), bottleneckText(judged));
   }
@@ -51,6 +51,20 @@ function stageTable({ stages, rows }) {
     `|---|${shownStages.map(() => '--:').join('|')}|`,
     ...rows.filter(inAny(shownStages)).map(({ called }) => `| ${[called, ...shownStages.map((stage) => cell(stage.rows[called]))].join(' | ')} |`),
     `| errors | ${shownStages.map((stage) => percent(stage.errors)).join(' | ')} |`,
+  ];
+}
+
+/** @param {import('./judge.js').Judgement} judged */
+function stepTable({ steps }) {
+  if (steps.length === 0) {
+    return [];
+  }
+  return [
+    'Steps, each faster than the one before until two in a row break:',
+    '',
+    '| Journeys to begin a second | ended paid a second | broken by |',
+    '|--:|--:|---|',
+    ...steps.map(({ rate, paid, broken }) => `| ${shown(rate)} | ${shown(paid)} | ${broken} |`),
   ];
 }
 

@@ -24,6 +24,7 @@ ${remarks(judged)}
 ${tiles(judged, run)}
 ${requests(judged)}
 ${stages(judged)}
+${steps(judged)}
 <section><h2>Over time</h2><div id="charts"></div></section>
 ${causes(judged)}
 ${goals(judged)}
@@ -144,6 +145,16 @@ function stages({ stages: all, rows }) {
     ['errors', ...known.map((stage) => percent(stage.errors))],
   ]);
 }
+
+/** @param {import('./judge.js').Judgement} judged */
+const steps = ({ steps: all }) =>
+  all.length === 0
+    ? ''
+    : table(
+        'Steps, each faster than the one before until two in a row break',
+        ['journeys to begin a second', 'ended paid a second', 'broken by'],
+        all.map(({ rate, paid, broken }) => [shown(rate), shown(paid), `<span class="text">${xml(broken)}</span>`]),
+      );
 
 /** @param {import('./judge.js').Judgement} judged */
 function causes({ bottleneck }) {

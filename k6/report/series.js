@@ -95,6 +95,30 @@ export function quantile({ count, bins, max }, q) {
 }
 
 /**
+ * The highest mean of a metric in so many seconds; of all of them where it was not noted for as long.
+ * @param {Map<number, number>} seconds
+ * @param {number} windowS
+ */
+export function busiest(seconds, windowS) {
+  const all = [...seconds.keys()].sort((a, b) => a - b);
+  const [first, last] = [all[0], all[all.length - 1]];
+  let most = -Infinity;
+  for (let from = first; from <= Math.max(first, last - windowS + 1); from += 1) {
+    most = Math.max(most, meanOf(seconds, from, from + windowS) ?? -Infinity);
+  }
+  return most;
+}
+
+/**
+ * The longest time in which a metric was not noted, in seconds.
+ * @param {Map<number, number>} seconds
+ */
+export function longestGap(seconds) {
+  const all = [...seconds.keys()].sort((a, b) => a - b);
+  return Math.max(0, ...all.slice(1).map((at, i) => at - all[i]));
+}
+
+/**
  * The mean of a metric in these seconds, null where nothing was noted.
  * @param {Map<number, number> | undefined} seconds
  * @param {number} from

@@ -47,13 +47,29 @@ const samples = (k6, service, others) =>
 /** @param {string} text */
 const usage = (text) => readUsage(text, ENV, 30);
 
-/** Half an hour with one payment a second. @param {(second: number) => number} ms */
-const halfAnHour = (ms) =>
+/** A second in which one of these was noted. @param {number} s @param {string} metric @param {number} value */
+const noted = (s, metric, value) => `m\t${5_000 + s}\t${metric}\t${value}`;
+
+/**
+ * Half an hour with one payment a second.
+ * @param {(second: number) => number} ms
+ * @param {(second: number) => string[]} [more] lines of a second
+ */
+const halfAnHour = (ms, more = () => []) =>
   readSeries(
     Array.from({ length: 1_800 }, (_, s) => {
       const bin = Math.floor(Math.log(ms(s) / 0.1) / Math.log(1.1));
-      return `r\t${5_000 + s}\tpay\t1\t0\t${ms(s)}\t${ms(s)}\t${bin}:1`;
+      return [`r\t${5_000 + s}\tpay\t1\t0\t${ms(s)}\t${ms(s)}\t${bin}:1`, ...more(s)].join('\n');
     }).join('\n'),
+  );
+
+/** A generator out of breath. */
+const BREATHLESS = { usage: usage(samples(0.9, 0.3, 0)) };
+
+/** Steps of a test that grows: journeys to begin, those that ended paid, what broke. @param {number[][]} all @returns {Record<string, import('./judge.js').Metric>} */
+const steps = (all) =>
+  Object.fromEntries(
+    all.flatMap((step, i) => ['rate', 'paid', 'broken'].map((what, at) => [`step_${what}{step:${i + 1}}`, { type: 'gauge', values: { value: step[at] } }])),
   );
 
 /** The same while the service and Redis grow by so many megabytes. @param {number} service @param {number} redis */
@@ -118,6 +134,40 @@ const CASES = {
   'a Redis that grows by what is paid does not': () => judge(run({}, growing(0, 17))).goals.every(({ ok }) => ok),
   'and by more does': () => !judge(run({}, growing(0, 30))).goals.every(({ ok }) => ok),
   'a steady soak passes': () => judge(run({}, { series: halfAnHour(() => 10) })).verdict === 'PASS',
+  'one that was not seen to its end does not': () => {
+    const half = halfAnHour(() => 10);
+    [...(half.requests.get('pay') ?? new Map()).keys()].filter((at) => at > 900).forEach((at) => half.requests.get('pay')?.delete(at));
+    return judge(run({}, { series: half })).verdict === 'FAIL';
+  },
+  'one whose connections become more does not': () => {
+    const leaks = (/** @type {number} */ s) => [noted(s, 'open_files', 100 + s / 10)];
+    return judge(run({}, { series: halfAnHour(() => 10, leaks) })).goals.some(({ ok, what }) => !ok && what.includes('open files'));
+  },
+  'connections that are all in use for two minutes fail it': () => {
+    const used = (/** @type {number} */ s) => [noted(s, 'connections_share', s > 600 && s < 720 ? 100 : 9)];
+    return judge(run({}, { test: 'staged', series: halfAnHour(() => 10, used) })).verdict === 'FAIL';
+  },
+  'and for some seconds do not': () => {
+    const used = (/** @type {number} */ s) => [noted(s, 'connections_share', s > 600 && s < 620 ? 100 : 9)];
+    return judge(run({}, { test: 'staged', series: halfAnHour(() => 10, used) })).verdict === 'PASS';
+  },
+  'a time in which nobody looked fails it': () => {
+    const used = (/** @type {number} */ s) => (s > 600 && s < 660 ? [] : [noted(s, 'connections_share', 9)]);
+    return judge(run({}, { test: 'staged', series: halfAnHour(() => 10, used) })).verdict === 'FAIL';
+  },
+  'a slow request is no fault of the service where k6 is out of breath': () => judge(run(latency(2_000), BREATHLESS)).verdict === 'INCONCLUSIVE',
+  'a seat sold twice is one all the same': () => judge(run({ invariants: TWICE }, BREATHLESS)).verdict === 'FAIL',
+  'a test that did not come to its end fails': () => {
+    const completed = { type: 'counter', values: { count: 0, rate: 0 }, thresholds: { 'count==1': { ok: false } } };
+    return judge(run({ completed }, BREATHLESS)).verdict === 'FAIL';
+  },
+  'steps are shown with what broke them': () => {
+    const grown = run(steps([[20, 19.5, 0], [22, 12, 2]]));
+    const judged = judge(grown);
+    return judged.steps.length === 2 && judged.steps[0].broken === '' && markdown(judged, grown).includes('| 22 | 12 | p95 of a request');
+  },
+  'a breaking point that is the generator\'s leaves it open': () =>
+    judge(run({ broken_by_generator: { type: 'counter', values: { count: 1 } } })).verdict === 'INCONCLUSIVE',
   'bins of many seconds tell the quantile of all': () => {
     const half = quantile(merge(halfAnHour((s) => (s % 10 === 0 ? 100 : 10)).requests.get('pay') ?? new Map(), 0, 1_000), 0.5);
     return half !== null && Math.abs(half - 10) < 1.5;

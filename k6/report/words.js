@@ -1,4 +1,15 @@
-// How figures are written.
+// How figures are written, and what can break in a step of a test that grows.
+
+/** By number, as a metric tells it; none for 0. */
+export const BROKEN_BY = [
+  '',
+  'the generator came too late',
+  'p95 of a request was half a second or more',
+  'more than one answer in a thousand was an error',
+  'users were still on their last journey when they were to begin the next',
+  'more than one journey in twenty ended unpaid',
+  'fewer journeys ended than began',
+];
 
 /** @param {number | undefined | null} value */
 export const percent = (value) => (value === undefined || value === null ? '-' : `${shown(value * 100)} %`);
