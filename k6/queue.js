@@ -16,7 +16,7 @@ import { enter, goAway, isActive } from './lib/visit.js';
 import { startWatching } from './lib/watch.js';
 
 const USERS = whole('USERS', 1_000);
-const FEW = 10;
+const FEW = Math.min(10, USERS);
 /** How long Postgres is watched, with few users and with all of them. */
 const WATCHED_S = seconds('DURATION', 30);
 const ARRIVAL_MS = 10_000;
