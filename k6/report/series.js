@@ -119,6 +119,17 @@ export function longestGap(seconds) {
 }
 
 /**
+ * The lowest of a metric in these seconds, null where nothing was noted.
+ * @param {Map<number, number> | undefined} seconds
+ * @param {number} from
+ * @param {number} to
+ */
+export function leastOf(seconds, from, to) {
+  const all = [...(seconds ?? [])].filter(([at]) => at >= from && at < to).map(([, value]) => value);
+  return all.length > 0 ? Math.min(...all) : null;
+}
+
+/**
  * The mean of a metric in these seconds, null where nothing was noted.
  * @param {Map<number, number> | undefined} seconds
  * @param {number} from

@@ -7,9 +7,13 @@ use std::time::Duration;
 
 use super::Booking;
 use crate::error::Fault;
-use crate::ledger::{self, Check};
+use crate::ledger::{self, Check, Pace};
 use crate::queue;
 use crate::store::scripts::booking as scripts;
+
+/// Who asks is answered as soon as it goes; nobody waits for the watch.
+const AT_ONCE: Pace = Pace { rests: 0 };
+const GENTLY: Pace = Pace { rests: 4 };
 
 /// How the invariants are watched.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +26,7 @@ pub struct Watch {
 
 /// Looks at every invariant that can be seen from the stores, and counts what is broken.
 pub async fn check(booking: &Booking) -> Result<Vec<Check>, Fault> {
-    let checks = look(booking).await?;
+    let checks = look(booking, AT_ONCE).await?;
     checks.iter().filter(|check| !check.ok).for_each(count);
     Ok(checks)
 }
@@ -33,12 +37,12 @@ pub async fn watch(booking: &Booking, watch: Watch) -> Result<Vec<Check>, Fault>
     if !scripts::take_turn(&booking.redis, watch.turn_ms).await? {
         return Ok(Vec::new());
     }
-    let first = broken(look(booking).await?);
+    let first = broken(look(booking, GENTLY).await?);
     if first.is_empty() {
         return Ok(first);
     }
     tokio::time::sleep(watch.again_after).await;
-    let mut again = broken(look(booking).await?);
+    let mut again = broken(look(booking, GENTLY).await?);
     again.retain(|check| first.iter().any(|before| before.name == check.name));
     for check in &again {
         count(check);
@@ -47,9 +51,9 @@ pub async fn watch(booking: &Booking, watch: Watch) -> Result<Vec<Check>, Fault>
     Ok(again)
 }
 
-async fn look(booking: &Booking) -> Result<Vec<Check>, Fault> {
-    let mut checks = ledger::check(&booking.ledger).await?;
-    checks.extend(seats::check(booking).await?);
+async fn look(booking: &Booking, pace: Pace) -> Result<Vec<Check>, Fault> {
+    let mut checks = ledger::check(&booking.ledger, pace).await?;
+    checks.extend(seats::check(booking, pace).await?);
     checks.push(verdict("Q4-nobody-over-capacity", &over_capacity(booking).await?));
     checks.push(verdict("Q6-everyone-counted-once", &uncounted(booking).await?));
     Ok(checks)

@@ -54,8 +54,10 @@ pub struct Limits {
 }
 
 /// Proxies and clients keep idle connections for 60 to 120 s (nginx, AWS, Go, Caddy). Whoever of the two keeps them for longer
-/// ends none that the other is writing to at that moment, and that must be us: a POST is not sent again.
+/// ends none that the other is writing to at that moment, and that must be us: a POST is not sent again. Each connection gets up
+/// to half as much again: those of a crowd idle since the same moment, and would all end in another.
 const IDLE: Duration = Duration::from_secs(130);
+const IDLE_SPREAD: f64 = 0.5;
 
 /// How long a connection may take over what.
 #[derive(Debug, Clone, Copy)]
@@ -167,21 +169,23 @@ impl Desk {
         let door = Door { ground: Mutex::new(ground), peer: PeerAddr(peer), notes: Arc::clone(&notes) };
         let io = TokioIo::new(Noted { stream, notes: Arc::clone(&notes) });
         let mut conversation = pin!(self.builder.serve_connection(io, door));
+        let idle = self.patience.idle.mul_f64(1.0 + rand::random_range(0.0..IDLE_SPREAD));
+        let patience = Patience { idle, ..self.patience };
         tokio::select! {
             biased;
-            () = self.converse(conversation.as_mut(), &notes) => return,
+            () = self.converse(conversation.as_mut(), &notes, &patience) => return,
             () = self.stop.cancelled() => conversation.as_mut().graceful_shutdown(),
         }
         tokio::select! {
             biased;
-            () = self.converse(conversation.as_mut(), &notes) => {}
+            () = self.converse(conversation.as_mut(), &notes, &patience) => {}
             () = self.deadline.cancelled() => {}
         }
     }
 
     /// Serves a connection until it ends or its time is up. Broken connections are no news.
-    async fn converse(&self, mut conversation: Pin<&mut Conversation<'_>>, notes: &Notes) {
-        while let Some(patience) = notes.patience(&self.patience) {
+    async fn converse(&self, mut conversation: Pin<&mut Conversation<'_>>, notes: &Notes, allowed: &Patience) {
+        while let Some(patience) = notes.patience(allowed) {
             let talk = poll_fn(|context| {
                 let ended = conversation.as_mut().poll(context);
                 notes.pause();

@@ -6,16 +6,30 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 use super::Ledger;
+use crate::clock;
 use crate::error::Fault;
 use crate::store::pool::in_time;
 
 const CHECKS: &str = include_str!("sql/invariants.sql");
 
-/// Looking at every row may take longer than any statement of those who serve, and is to leave them the other cores.
-const LIMITS: [&str; 2] = ["set local statement_timeout = '60s'", "set local max_parallel_workers_per_gather = 0"];
+/// All look at one moment. Looking at every row may take longer than any statement of those who serve, and is to leave them
+/// the other cores.
+const LIMITS: [&str; 3] = [
+    "set transaction isolation level repeatable read, read only",
+    "set local statement_timeout = '60s'",
+    "set local max_parallel_workers_per_gather = 0",
+];
 
-/// Postgres' own limit comes first.
+/// How long all of them may take without rests.
 const PATIENCE: Duration = Duration::from_secs(61);
+
+/// How fast the invariants are looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// After each step nothing is done for so many times as long as it took. Looking at every row takes a core for
+    /// seconds, which may be the one on which those are served who do not wait for this.
+    pub rests: u32,
+}
 
 /// One invariant, looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,9 +43,9 @@ pub struct Check {
 }
 
 /// Looks at every row of money and seats, in a few passes over the tables, as of one moment.
-pub async fn check(ledger: &Ledger) -> Result<Vec<Check>, Fault> {
+pub async fn check(ledger: &Ledger, pace: Pace) -> Result<Vec<Check>, Fault> {
     let mut transaction = ledger.db().pool().begin().await?;
-    let rows = in_time(PATIENCE, look(&mut transaction)).await?;
+    let rows = in_time(PATIENCE * (1 + pace.rests), look(&mut transaction, pace)).await?;
     transaction.rollback().await?;
     let check = |(name, broken, of): (String, i64, i64)| Check {
         name,
@@ -41,9 +55,19 @@ pub async fn check(ledger: &Ledger) -> Result<Vec<Check>, Fault> {
     Ok(rows.into_iter().map(check).collect())
 }
 
-async fn look(connection: &mut PgConnection) -> Result<Vec<(String, i64, i64)>, sqlx::Error> {
+async fn look(connection: &mut PgConnection, pace: Pace) -> Result<Vec<(String, i64, i64)>, sqlx::Error> {
     for limit in LIMITS {
         sqlx::query(limit).execute(&mut *connection).await?;
     }
-    sqlx::query_as(CHECKS).fetch_all(connection).await
+    let mut rows = Vec::new();
+    for check in CHECKS.split(';').filter(|check| !check.trim().is_empty()) {
+        let began = clock::now();
+        rows.extend(sqlx::query_as(check).fetch_all(&mut *connection).await?);
+        let rest = began.elapsed() * pace.rests;
+        if !rest.is_zero() {
+            // Postgres waits, and not we: no connection idles inside a transaction.
+            sqlx::query("select pg_sleep($1)").bind(rest.as_secs_f64()).execute(&mut *connection).await?;
+        }
+    }
+    Ok(rows)
 }

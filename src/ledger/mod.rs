@@ -31,7 +31,7 @@ use uuid::Uuid;
 
 pub use balance::{balance, balance_now, project};
 pub use charge::{Charged, charge};
-pub use invariants::{Check, check};
+pub use invariants::{Check, Pace, check};
 pub use keyed::{Key, Recorded, record, recorded_answer};
 pub use outbox::{Changed, Due, Owed, Settle, outbox_done, outbox_due, outbox_pending};
 pub use payment::{

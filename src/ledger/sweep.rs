@@ -9,18 +9,19 @@ const STEP: u16 = 2_000;
 /// Steps of one run at most. What is left is removed by the next one.
 const STEPS: usize = 50;
 
+/// By the places of the rows, which are locked: by their keys, Postgres may read the whole table to find a few.
 const KEYS: &str = "\
-delete from idempotency_keys where (user_id, route, key) in (
-    select user_id, route, key from idempotency_keys where created_at < now() - interval '24 hours'
-    order by created_at limit $1 for update skip locked)
+delete from idempotency_keys where ctid = any (array(
+    select ctid from idempotency_keys where created_at < now() - interval '24 hours'
+    order by created_at limit $1 for update skip locked))
 returning 1";
 
 /// In the words of the index `payment_attempts_unpaid_by_age`.
 const ATTEMPTS: &str = "\
-delete from payment_attempts where (reservation_id, attempt_id) in (
-    select reservation_id, attempt_id from payment_attempts
+delete from payment_attempts where ctid = any (array(
+    select ctid from payment_attempts
     where state in ('void', 'refused') and at < now() - interval '24 hours'
-    order by at limit $1 for update skip locked)
+    order by at limit $1 for update skip locked))
 returning 1";
 
 /// Removes answers kept under a key for more than a day. Gives how many.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::super::Booking;
 use super::verdict;
+use crate::clock;
 use crate::error::Fault;
 use crate::ids::SeatId;
-use crate::ledger::{self, Check};
+use crate::ledger::{self, Check, Pace};
 use crate::seats::{self, Schedule};
 
 /// Each process sweeps every second. One that is busy, or was frozen with Redis, is late by this at most, ms.
@@ -29,13 +30,18 @@ struct Wrong {
 }
 
 /// Looks at the seats of every schedule, one after another: nobody waits for this, and others use the same stores.
-pub(super) async fn check(booking: &Booking) -> Result<Vec<Check>, Fault> {
+pub(super) async fn check(booking: &Booking, pace: Pace) -> Result<Vec<Check>, Fault> {
     let mut wrong = Wrong::default();
     // A seat that another process just added to a plan is no seat without a plan.
     seats::refresh_plans(&booking.seats).await?;
     for schedule in booking.seats.all() {
+        let began = clock::now();
         count(booking, &schedule, &mut wrong).await?;
         compare(booking, &schedule, &mut wrong).await?;
+        let rest = began.elapsed() * pace.rests;
+        if !rest.is_zero() {
+            tokio::time::sleep(rest).await;
+        }
     }
     Ok(vec![
         verdict("I8-every-seat-counted-once", &wrong.counted),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anteroom::config::Config;
 use anteroom::ids::Points;
-use anteroom::ledger::{self, Ledger, Settings};
+use anteroom::ledger::{self, Ledger, Pace, Settings};
 use anteroom::store::db::Limits;
 use anteroom::store::{Db, Redis};
 use sqlx::{AssertSqlSafe, Executor};
@@ -53,7 +53,7 @@ async fn each_way_to_break_the_books_is_seen() {
         let mut connection = house.connection().await;
         connection.execute("set session_replication_role = replica").await.unwrap();
         connection.execute(sqlx::raw_sql(AssertSqlSafe(*break_books))).await.unwrap();
-        let checks = ledger::check(&ledger).await.unwrap();
+        let checks = ledger::check(&ledger, Pace { rests: 1 }).await.unwrap();
         let seen = checks.iter().find(|check| check.name == *expected).unwrap();
         assert!(!seen.ok, "{break_books}: {checks:?}");
     }
