@@ -31,6 +31,16 @@ pub struct Pace {
     pub rests: u32,
 }
 
+/// No rest is longer: Postgres would take it for a statement that hangs.
+const LONGEST_REST: Duration = Duration::from_secs(30);
+
+impl Pace {
+    /// How long to rest after a step that took so long, if at all.
+    pub fn rest(self, took: Duration) -> Option<Duration> {
+        Some((took * self.rests).min(LONGEST_REST)).filter(|rest| !rest.is_zero())
+    }
+}
+
 /// One invariant, looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
@@ -63,8 +73,7 @@ async fn look(connection: &mut PgConnection, pace: Pace) -> Result<Vec<(String, 
     for check in CHECKS.split(';').filter(|check| !check.trim().is_empty()) {
         let began = clock::now();
         rows.extend(sqlx::query_as(check).fetch_all(&mut *connection).await?);
-        let rest = began.elapsed() * pace.rests;
-        if !rest.is_zero() {
+        if let Some(rest) = pace.rest(began.elapsed()) {
             // Postgres waits, and not we: no connection idles inside a transaction.
             sqlx::query("select pg_sleep($1)").bind(rest.as_secs_f64()).execute(&mut *connection).await?;
         }

@@ -38,8 +38,7 @@ pub(super) async fn check(booking: &Booking, pace: Pace) -> Result<Vec<Check>, F
         let began = clock::now();
         count(booking, &schedule, &mut wrong).await?;
         compare(booking, &schedule, &mut wrong).await?;
-        let rest = began.elapsed() * pace.rests;
-        if !rest.is_zero() {
+        if let Some(rest) = pace.rest(began.elapsed()) {
             tokio::time::sleep(rest).await;
         }
     }
