@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 use super::Booking;
 use super::answers::wait_for_key;
 use super::owned::own_payment;
-use super::reserve::{find_held, paid};
+use super::reserve::{find_held, paid, schedule_of};
 use crate::error::Fault;
 use crate::ids::{Points, ReservationId, SeatId, UserId, new_uuid};
 use crate::ledger::{self, Key, Paid, PayOrder, Payment, Recorded, Refusal, Settled};
@@ -90,8 +90,7 @@ pub async fn payment_begun(booking: &Booking, user: &UserId, id: &ReservationId)
     if held.is_some_and(|(_, held)| held.user == *user && begun.contains(&held.state)) {
         return Ok(true);
     }
-    let schedule = id.schedule().and_then(|schedule| booking.seats.schedule(schedule));
-    Ok(own_payment(booking, user, id, schedule.as_ref()).await?.is_some())
+    Ok(own_payment(booking, user, id, schedule_of(booking, id).as_ref()).await?.is_some())
 }
 
 struct Payer {
@@ -257,7 +256,16 @@ impl Payer {
         match paid(&self.booking, &self.id).await?.filter(|payment| payment.user == self.user) {
             Some(payment) if payment.amount != amount => self.keep(PayError::OtherAmount(payment.amount), key).await,
             Some(payment) => self.keep_found(self.as_paid((*payment).clone()).await?, key).await,
+            None if matches!(refusal, PayError::Unknown) && self.may_be_forgotten().await? => Err(PayError::InFlight),
             None => self.keep(refusal, key).await,
+        }
+    }
+
+    /// Whether a payment may go on although Redis knows no such reservation: it lost the schedule's seats a moment ago.
+    async fn may_be_forgotten(&self) -> Result<bool, Fault> {
+        match schedule_of(&self.booking, &self.id) {
+            Some(schedule) => seats::may_have_forgotten_a_payment(&self.booking.seats, &schedule, &self.user).await,
+            None => Ok(false),
         }
     }
 

@@ -190,7 +190,7 @@ async fn free_in(booking: &Booking, schedule: &Arc<Schedule>, user: &UserId) -> 
 }
 
 /// The schedule that a reservation's id tells.
-fn schedule_of(booking: &Booking, id: &ReservationId) -> Option<Arc<Schedule>> {
+pub(super) fn schedule_of(booking: &Booking, id: &ReservationId) -> Option<Arc<Schedule>> {
     id.schedule().and_then(|schedule| booking.seats.schedule(schedule))
 }
 

@@ -117,6 +117,12 @@ impl Ledger {
         Self { core, queue, reads: balance::reads(), stopping, tasks }
     }
 
+    /// A payment that was begun so long ago has ended, one way or another: it began its transaction within `patience`, perhaps
+    /// after waiting for a connection, and that took no longer.
+    pub fn longest_payment(&self) -> Duration {
+        self.core.settings.patience * 3
+    }
+
     /// Takes nothing more, and returns when everything that was accepted has its answer.
     pub async fn close(&self) {
         self.stopping.cancel();

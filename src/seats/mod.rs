@@ -29,6 +29,7 @@ pub use plan::{Plan, Schedule, Seat, refresh_plans};
 pub use programme::{
     Concert, Performance, ProgrammeError, Section, Wish, list_concerts, list_performances, put_concert, put_performance,
 };
+pub use recovery::may_have_forgotten_a_payment;
 pub use reservation::{
     Begin, Cancel, Reservation, ReservationState, abort_payment, begin_payment, cancel, count_owned, find,
     forget_payment, holds_any, list_held, settle, stale,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Schedule, Seats};
 use crate::error::Fault;
-use crate::ids::{Epoch, ScheduleId};
+use crate::ids::{Epoch, ScheduleId, UserId};
 use crate::ledger;
 use crate::store::script::incarnation;
 use crate::store::scripts::seats::{self as scripts, Hall, SoldSeat};
@@ -17,6 +17,9 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// Seats told by one call at most: a millisecond or two in which Redis does nothing else.
 const TOLD_AT_ONCE: usize = 250;
+
+/// The epoch of seats that were never lost.
+const FIRST: Epoch = Epoch(1);
 
 /// Runs a step of a schedule; where Redis lost it, recovers it and runs the step once more.
 macro_rules! believing {
@@ -63,6 +66,26 @@ async fn agree(seats: &Seats, schedule: &Arc<Schedule>) -> Result<(), Fault> {
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
     Err(Fault::Lost)
+}
+
+/// Whether an account's payment may go on that Redis has forgotten: it lost the schedule's seats, and not so long ago that
+/// every payment begun before has ended.
+pub async fn may_have_forgotten_a_payment(
+    seats: &Seats,
+    schedule: &Arc<Schedule>,
+    user: &UserId,
+) -> Result<bool, Fault> {
+    // Who read that a reservation is not there does not know yet that all are gone.
+    believing!(seats, schedule, |hall| scripts::count_owned(hall, user))?;
+    if schedule.epoch() <= FIRST {
+        return Ok(false);
+    }
+    let lately = sqlx::query_scalar::<_, bool>(
+        "select coalesce(epoch_raised_at > clock_timestamp() - make_interval(secs => $2), false) from schedules where id = $1",
+    );
+    let within = seats.ledger.longest_payment().as_secs_f64();
+    let lately = lately.bind(schedule.id.0).bind(within).fetch_optional(seats.db.pool()).await?;
+    Ok(lately.unwrap_or(false))
 }
 
 async fn read_epoch(seats: &Seats, id: ScheduleId) -> Result<Epoch, Fault> {

@@ -19,6 +19,10 @@ use crate::support::contract::{order, until};
 
 const SCHEDULE: ScheduleId = ScheduleId(12345);
 
+/// Who waits for a lock.
+const WAITING: &str =
+    "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+
 fn key(part: &str) -> String {
     format!("anteroom:{{s:{SCHEDULE}}}:{part}")
 }
@@ -322,9 +326,7 @@ async fn a_client_that_hangs_up_does_not_stop_its_payment() {
     }
     let request = service.request(Method::POST, "/reservations/pay", &visitor).json(&order(held.is(200)));
     let paying = tokio::spawn(request.send());
-    let waiting = "select count(*) from pg_stat_activity \
-        where datname = current_database() and wait_event_type = 'Lock'";
-    until(async || (service.number(waiting).await > 0).then_some(())).await;
+    until(async || (service.number(WAITING).await > 0).then_some(())).await;
     paying.abort();
     assert!(paying.await.unwrap_err().is_cancelled());
     // Until the server has seen that the client is gone, of which it tells nobody.
@@ -332,5 +334,33 @@ async fn a_client_that_hangs_up_does_not_stop_its_payment() {
     blocker.execute("rollback").await.unwrap();
     let path = format!("/reservations/{}", held.text("reservationId"));
     until(async || (service.get(&path, &visitor).await.text("status") == "confirmed").then_some(())).await;
+    service.assert_invariants().await;
+}
+
+/// Red when who asks again is told that there is no such reservation: its payment is committed a moment later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_redis_forgot_is_in_flight_until_it_has_ended() {
+    let service = TestService::start(&[("database_statement_ms", "60000")]).await;
+    let (visitor, other) = (service.visitor(1).await, service.visitor(2).await);
+    let held = service.hold(&visitor, SCHEDULE.0, "B1").await;
+    let mut blocker = PgConnection::connect(&service.database_url).await.unwrap();
+    for statement in ["begin", "select 1 from accounts where user_id = 'user00001' for update"] {
+        blocker.execute(statement).await.unwrap();
+    }
+    let request = service.request(Method::POST, "/reservations/pay", &visitor).json(&order(held.is(200)));
+    let paying = tokio::spawn(request.send());
+    until(async || (service.number(WAITING).await > 0).then_some(())).await;
+    // The line stays: in a cluster it is another master's.
+    let lost: Vec<String> = redis::from_redis_value(service.redis(&["KEYS", &key("*")])).unwrap();
+    service.redis(&[&["DEL"], &lost.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat());
+    service.pay(&visitor, &held).await.refused(409, "payment-in-flight");
+    blocker.execute("rollback").await.unwrap();
+    assert_eq!(paying.await.unwrap().unwrap().status(), 200);
+    service.pay(&visitor, &held).await.is(200);
+    assert_eq!(service.number("select count(*) from payments where user_id = 'user00001'").await, 1);
+    // What went on then has ended, one way or another.
+    let never = json!({ "reservationId": format!("{SCHEDULE}-{:032}", 0), "amount": 4_900 });
+    service.sql("update schedules set epoch_raised_at = now() - interval '1 hour'").await;
+    service.post("/reservations/pay", &other, &never).await.refused(404, "unknown-reservation");
     service.assert_invariants().await;
 }
