@@ -6,6 +6,7 @@
 
 mod check;
 mod failures;
+mod import;
 mod line;
 mod login;
 mod password;
@@ -25,6 +26,7 @@ use crate::limits::Window;
 use crate::store::Db;
 
 pub use check::{Check, Verdict};
+pub use import::{Existing, Imported, import};
 pub use login::{Login, begin_login};
 pub use password::{BadPassword, NewPassword, Password, hash_password};
 pub use sign_up::{SignUpError, sign_up};

@@ -1,5 +1,6 @@
 //! The program's commands, and what only they need.
 
+mod account;
 mod descriptors;
 pub mod dev;
 pub mod doctor;
@@ -48,6 +49,8 @@ enum Command {
     Migrate(SetArgs),
     /// Makes demo accounts, concerts and seats; with --tokens also tokens ready for k6.
     Seed(SeedArgs),
+    /// Accounts for visitors, from a file.
+    Account(account::AccountArgs),
     /// What operators do: rooms, the line, the draw, the programme, the audit.
     Room(room::RoomArgs),
     /// Is everything that serve needs there, and set as it should be?
@@ -112,6 +115,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
             database(&config)?.migrate().await.context("cannot bring the tables up to date")
         }
         Command::Seed(args) => fill(file, args).await,
+        Command::Account(args) => account::account(args, file).await,
         Command::Room(args) => room::room(args, file).await,
         Command::Doctor(args) => doctor::doctor(&Config::load(file, &args.set)?).await,
     }

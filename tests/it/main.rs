@@ -1,6 +1,7 @@
 //! The integration tests: one binary, a module for each noun, on a real Redis and Postgres.
 #![cfg(test)]
 
+mod account_command;
 mod accounts;
 mod advice;
 mod attacks;
