@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
-use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::caller::Shared;
@@ -29,12 +29,16 @@ where
     W: Future<Output = Result<Response, Problem>> + Send + 'static,
 {
     let Some(key) = key else { return work(app).await };
-    end(app.under_way.spawn(claimed(Arc::clone(&app), key, work).in_current_span())).await?
+    apart(&app.under_way, claimed(Arc::clone(&app), key, work)).await?
 }
 
-/// Waits for a task. Where it panicked, so does this: the layer around all requests answers then, as for any other.
-async fn end<T>(task: JoinHandle<T>) -> Result<T, Fault> {
-    task.await.map_err(|error| match error.try_into_panic() {
+/// Runs in a task of its own, which logs under the same request. Where it panics, so does this: the layer around all
+/// requests answers then, as for any other.
+async fn apart<T: Send + 'static>(
+    tasks: &TaskTracker,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Fault> {
+    tasks.spawn(work.in_current_span()).await.map_err(|error| match error.try_into_panic() {
         Ok(panic) => resume_unwind(panic),
         Err(cancelled) => Fault::Defect(cancelled.to_string()),
     })
@@ -108,10 +112,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_of_a_task_goes_on_in_who_waits_for_it() {
-        let panicking = end(tokio::spawn(async {
+        let tasks = TaskTracker::new();
+        let panicking = apart(&tasks, async {
             panic!("on purpose");
-        }));
+        });
         let panic = AssertUnwindSafe(panicking).catch_unwind().await.unwrap_err();
         assert_eq!(panic.downcast_ref(), Some(&"on purpose"));
+    }
+
+    /// Red when what the task logs cannot be found by its request.
+    #[tokio::test]
+    async fn a_task_logs_under_the_request_that_began_it() {
+        let _logged = tracing::subscriber::set_default(tracing_subscriber::registry());
+        let request = tracing::info_span!("request");
+        let began = async { apart(&TaskTracker::new(), async { tracing::Span::current().id() }).await };
+        assert_eq!(began.instrument(request.clone()).await.unwrap(), request.id());
+        assert!(request.id().is_some());
     }
 }

@@ -80,3 +80,16 @@ async fn look(connection: &mut PgConnection, pace: Pace) -> Result<Vec<(String, 
     }
     Ok(rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_rested_from_for_as_many_times_as_it_took_within_bounds() {
+        let seconds = Duration::from_secs;
+        assert_eq!(Pace { rests: 4 }.rest(seconds(2)), Some(seconds(8)));
+        assert_eq!(Pace { rests: 4 }.rest(seconds(20)), Some(LONGEST_REST));
+        assert_eq!(Pace { rests: 0 }.rest(seconds(2)), None);
+    }
+}

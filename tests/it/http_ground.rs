@@ -12,6 +12,7 @@ use anteroom::http::server::{self, Limits, Patience};
 use axum::extract::Request;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
+use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -149,6 +150,23 @@ async fn a_connection_that_idles_too_long_is_closed() {
     limits.patience.idle = Duration::from_millis(300);
     let server = serve(limits, InFlight::default(), &Signals::default()).await;
     assert!(talk(server.address, b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n").await.starts_with("HTTP/1.1 200"));
+}
+
+/// Red when each ends after the same time: a crowd that idles since one moment would lose its connections in another.
+#[tokio::test]
+async fn connections_idle_since_the_same_moment_do_not_end_in_the_same_moment() {
+    let mut limits = limits();
+    limits.patience.idle = Duration::from_secs(1);
+    let server = serve(limits, InFlight::default(), &Signals::default()).await;
+    let began = Instant::now();
+    let ended = (0..20).map(|_| async {
+        assert!(talk(server.address, b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n").await.starts_with("HTTP/1.1 200"));
+        began.elapsed()
+    });
+    let ended = join_all(ended).await;
+    let (first, last) = (ended.iter().min().unwrap(), ended.iter().max().unwrap());
+    assert!(*first >= limits.patience.idle, "{ended:?}");
+    assert!(*last > *first + limits.patience.idle / 5, "{ended:?}");
 }
 
 #[tokio::test]

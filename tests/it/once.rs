@@ -1,11 +1,14 @@
 //! Requests with an `Idempotency-Key` whose answers Redis keeps: done once, whoever hangs up and whatever Redis takes.
 
+use std::time::Duration;
+
 use deadpool_redis::redis;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::support::TestService;
 use crate::support::contract::until;
@@ -75,6 +78,14 @@ async fn a_stop_waits_for_what_has_a_key_though_its_client_hung_up() {
     stopping.await.unwrap();
     let again = ask(&other).await;
     assert!(again.is(201).replayed());
+}
+
+/// Red when a stop waits without an end: whoever asked for it kills the process then, which finishes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_waits_no_longer_than_it_may() {
+    let service = TestService::start(&[("drain_seconds", "1")]).await.service;
+    service.app.under_way.spawn(std::future::pending::<()>());
+    timeout(Duration::from_secs(15), service.stop()).await.expect("it waits still");
 }
 
 /// Red when what Redis does not take is an error of the request: it was decided, and done.

@@ -116,6 +116,28 @@ test("without a network the last answer stays, and it goes on by itself", async 
   assert.equal(await page.locator("[data-is=ahead]").textContent(), before);
 });
 
+// Red when a date in Retry-After is no limit at all, when seconds are obeyed without one, and when silence is waited for.
+test("whatever a proxy answers, it asks again soon, and never without a pause", { timeout: 90_000 }, async () => {
+  const { context, page } = await visitor(browser);
+  await page.goto(wait);
+  await signIn(page);
+  await shows(page, "almost");
+  const failing = [
+    (route) => route.fulfill({ status: 503, headers: { "retry-after": new Date(Date.now() + 3600e3).toUTCString() }, body: "" }),
+    (route) => route.fulfill({ status: 503, headers: { "retry-after": "3600" }, body: "" }),
+    () => {},
+  ];
+  const asked = [];
+  await context.route("**/queue/events", (route) => route.abort());
+  await context.route("**/now?*", (route) => (failing[asked.push(Date.now()) - 1] ?? ((last) => last.continue()))(route));
+  while (asked.length <= failing.length) await page.waitForTimeout(100);
+  const [afterDate, afterHour, afterSilence] = failing.map((_, n) => asked[n + 1] - asked[n]);
+  const told = `${afterDate}, ${afterHour}, ${afterSilence} ms`;
+  assert.ok(afterDate > 1500 && afterDate < 4000, told);
+  assert.ok(afterHour > 6000 && afterHour < 12000, told);
+  assert.ok(afterSilence > 12000 && afterSilence < 20000, told);
+});
+
 test("all tabs of a browser ask through one of them", async () => {
   const { context, page } = await visitor(browser);
   await page.goto(wait);
