@@ -77,7 +77,7 @@ function lead(steal) {
   });
 }
 
-// Near the front the service calls; what it says is only that it is worth asking.
+// Near the front the service calls; what it says is only that it is worth asking. While asking fails, it is no sooner worth it.
 let stream;
 let deaf = 0;
 function listen() {
@@ -85,7 +85,7 @@ function listen() {
   if (near && !stream) {
     stream = new EventSource("/queue/events");
     for (const kind of ["position", "admitted", "expired", "notice"]) {
-      stream.addEventListener(kind, () => askIn(Math.max(0, 1000 - (performance.now() - heard))));
+      stream.addEventListener(kind, () => failures || askIn(Math.max(0, 1000 - (performance.now() - heard))));
     }
     stream.onopen = () => (deaf = 0);
     stream.onerror = () => {

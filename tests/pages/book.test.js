@@ -92,7 +92,10 @@ test("when a sale ends, those who look at its seats are told", async () => {
   assert.equal(await page.locator("#told").isHidden(), true);
   const saleEndsAt = new Date(Date.now() - 1000).toISOString();
   await performance("12347", { saleEndsAt });
-  await page.getByText("The sale of this performance has ended.").waitFor();
+  const ended = "The sale of this performance has ended.";
+  await page.locator("#told", { hasText: ended }).waitFor();
+  // Some seconds later the page is another one, which offers nothing.
+  await page.locator(".message", { hasText: ended }).waitFor();
   assert.equal(await page.locator("form").count(), 0);
   await sound(page, "book-ended-en-1280");
   await page.locator("main a").click();
