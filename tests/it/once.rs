@@ -16,9 +16,6 @@ use crate::support::service::Answer;
 
 const MADE: &str = "select count(*) from concerts where title = 'Once'";
 
-const WAITING: &str = "\
-select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-
 /// A service whose operators make a concert, and wait for its row until the connection is dropped. One request of
 /// theirs at a time: the next one is let in when the first is answered, or given up.
 async fn held_up() -> (TestService, PgConnection) {
@@ -38,7 +35,7 @@ fn make(service: &TestService) -> RequestBuilder {
 /// Sends the request, and returns when its work has begun.
 async fn begin(service: &TestService) -> JoinHandle<reqwest::Result<reqwest::Response>> {
     let sent = tokio::spawn(make(service).send());
-    until(async || (service.number(WAITING).await == 1).then_some(())).await;
+    service.until_held_up().await;
     sent
 }
 

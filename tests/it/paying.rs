@@ -19,10 +19,6 @@ use crate::support::contract::{order, until};
 
 const SCHEDULE: ScheduleId = ScheduleId(12345);
 
-/// Who waits for a lock.
-const WAITING: &str =
-    "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-
 fn key(part: &str) -> String {
     format!("anteroom:{{s:{SCHEDULE}}}:{part}")
 }
@@ -313,6 +309,15 @@ async fn the_job_voids_an_attempt_that_never_reached_postgres_and_gives_the_seat
     service.assert_invariants().await;
 }
 
+/// Nothing of `user00001` is decided until this connection rolls back.
+async fn hold_up(service: &TestService) -> PgConnection {
+    let mut blocker = PgConnection::connect(&service.database_url).await.unwrap();
+    for statement in ["begin", "select 1 from accounts where user_id = 'user00001' for update"] {
+        blocker.execute(statement).await.unwrap();
+    }
+    blocker
+}
+
 /// Guards the task of its own in `booking::pay`. Nobody else tells Redis here: the outbox is due in an hour.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_hangs_up_does_not_stop_its_payment() {
@@ -320,13 +325,10 @@ async fn a_client_that_hangs_up_does_not_stop_its_payment() {
     service.sql("alter table outbox alter column due_at set default now() + interval '1 hour'").await;
     let visitor = service.visitor(1).await;
     let held = service.hold(&visitor, SCHEDULE.0, "B1").await;
-    let mut blocker = PgConnection::connect(&service.database_url).await.unwrap();
-    for statement in ["begin", "select 1 from accounts where user_id = 'user00001' for update"] {
-        blocker.execute(statement).await.unwrap();
-    }
+    let mut blocker = hold_up(&service).await;
     let request = service.request(Method::POST, "/reservations/pay", &visitor).json(&order(held.is(200)));
     let paying = tokio::spawn(request.send());
-    until(async || (service.number(WAITING).await > 0).then_some(())).await;
+    service.until_held_up().await;
     paying.abort();
     assert!(paying.await.unwrap_err().is_cancelled());
     // Until the server has seen that the client is gone, of which it tells nobody.
@@ -343,13 +345,10 @@ async fn a_payment_that_redis_forgot_is_in_flight_until_it_has_ended() {
     let service = TestService::start(&[("database_statement_ms", "60000")]).await;
     let (visitor, other) = (service.visitor(1).await, service.visitor(2).await);
     let held = service.hold(&visitor, SCHEDULE.0, "B1").await;
-    let mut blocker = PgConnection::connect(&service.database_url).await.unwrap();
-    for statement in ["begin", "select 1 from accounts where user_id = 'user00001' for update"] {
-        blocker.execute(statement).await.unwrap();
-    }
+    let mut blocker = hold_up(&service).await;
     let request = service.request(Method::POST, "/reservations/pay", &visitor).json(&order(held.is(200)));
     let paying = tokio::spawn(request.send());
-    until(async || (service.number(WAITING).await > 0).then_some(())).await;
+    service.until_held_up().await;
     // The line stays: in a cluster it is another master's.
     let lost: Vec<String> = redis::from_redis_value(service.redis(&["KEYS", &key("*")])).unwrap();
     service.redis(&[&["DEL"], &lost.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat());

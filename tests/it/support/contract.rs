@@ -26,6 +26,9 @@ const PATIENT: [&str; 7] = [
 const PATIENCE: Duration = Duration::from_secs(20);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
+const WAITING: &str =
+    "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+
 /// Looks again until something is there.
 pub(crate) async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
     let began = Instant::now();
@@ -138,6 +141,11 @@ impl TestService {
     pub(crate) async fn number(&self, question: &'static str) -> i64 {
         let mut connection = PgConnection::connect(&self.database_url).await.unwrap();
         sqlx::query_scalar(question).fetch_one(&mut connection).await.unwrap()
+    }
+
+    /// Waits until a statement of the service waits for a lock of Postgres.
+    pub(crate) async fn until_held_up(&self) {
+        until(async || (self.number(WAITING).await > 0).then_some(())).await;
     }
 
     /// The one text that SQL gives.
